@@ -1,0 +1,1 @@
+"""Audits the weights a neural network starts from."""

@@ -1,0 +1,1 @@
+"""A NumPy replica of a network: forward, backward, probe."""
