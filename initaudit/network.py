@@ -176,7 +176,10 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One operation. ``inputs`` name the layers it reads; none means that its place is not known."""
+    """One operation.
+
+    ``inputs`` name the layers it reads; none means that its place is not known.
+    """
 
     name: str
     op: str

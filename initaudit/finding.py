@@ -1,0 +1,152 @@
+"""What an audit returns: findings, measured networks and what was not judged, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from initaudit.network import Law, Origin, Site, Tensor, Topology, Unread
+from initaudit.rulebook import Confidence, Severity
+
+Fact = float | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault at one place.
+
+    ``message`` says what was found with its numbers, ``cure`` what to do about it; both are the
+    rule page's templates filled with ``facts``. ``related`` are other places of the same cause.
+    ``code`` is a line of code in the framework at hand, empty where none applies.
+    """
+
+    rule: str
+    name: str
+    severity: Severity
+    confidence: Confidence
+    site: Site
+    facts: Mapping[str, Fact]
+    message: str
+    cure: str
+    code: str = ""
+    related: tuple[Site, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The signal at a layer's output over random inputs; shares are of units or of entries."""
+
+    mean: float | None
+    std: float | None
+    second_moment: float | None
+    saturated: float | None
+    dead: float | None
+    effective_rank: float | None
+    cosine: float | None
+    histogram: tuple[int, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """The gradient at a layer's output and of its weight, for a unit Gaussian cotangent."""
+
+    std: float | None
+    weight_grad_std: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReport:
+    """One layer as measured.
+
+    ``gain`` is std(W) * sqrt(fan_in); ``apart`` says why the layer has no place in the network.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int | None, ...]
+    activation: str | None
+    tensor: Tensor | None
+    gain: float | None
+    law: Law | None
+    forward: Forward | None
+    backward: Backward | None
+    apart: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkReport:
+    """One network: what it is taken to be, what was measured, and the verdict.
+
+    ``measured_under`` names the activation put in place of unknown ones for the numbers shown,
+    None where all are known. ``coverage`` is the share of weight elements that took part in the
+    propagation.
+    """
+
+    path: str
+    name: str
+    origin: Origin
+    topology: Topology
+    assumptions: tuple[str, ...]
+    evidence: tuple[str, ...]
+    verdict: str
+    measured_under: str | None
+    activations: tuple[str, ...]
+    input_rank: float | None
+    forward_ratio: float | None
+    backward_ratio: float | None
+    effective_rank_min: float | None
+    effective_rank_min_after_probe: float | None
+    sensitivity: float | None
+    coverage: float
+    parameters: int
+    layers: tuple[LayerReport, ...]
+    stopped: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts over a report; ``seconds`` is wall time, or None where it must not vary."""
+
+    files: int
+    networks: int
+    layers: int
+    errors: int
+    warnings: int
+    notes: int
+    unread: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that one run of the audit has to say."""
+
+    findings: tuple[Finding, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    networks: tuple[NetworkReport, ...] = ()
+    files: int = 0
+    failed: bool = False
+    seconds: float | None = None
+    version: str = field(default="")
+
+    @property
+    def worst(self) -> Severity | None:
+        """The highest severity found."""
+        return max((f.severity for f in self.findings), default=None)
+
+    @property
+    def summary(self) -> Summary:
+        """The counts of the closing line."""
+        severities = [f.severity for f in self.findings]
+        return Summary(
+            files=self.files,
+            networks=len(self.networks),
+            layers=sum(len(n.layers) for n in self.networks),
+            errors=severities.count(Severity.ERROR),
+            warnings=severities.count(Severity.WARNING),
+            notes=severities.count(Severity.NOTE),
+            unread=len(self.unread),
+            seconds=self.seconds,
+        )

@@ -1,0 +1,97 @@
+"""Questions about the edges of a network: who reads whom, and what every path crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from initaudit.network import Layer, Network
+
+WEIGHTED = frozenset({"linear", "conv", "conv_transpose"})
+NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "rms_norm"})
+UNITWISE = NORMS | {
+    "activation", "dropout", "identity", "flatten", "max_pool", "avg_pool", "global_avg_pool",
+}  # fmt: skip
+"""Operations that keep units (features, channels) apart or in place."""
+
+
+def consumers(network: Network) -> Mapping[str, tuple[str, ...]]:
+    """Return, for each layer, the layers that read it, in topological order."""
+    found: dict[str, list[str]] = {layer.name: [] for layer in network.layers}
+    for layer in network.layers:
+        for name in layer.inputs:
+            found[name].append(layer.name)
+    return {name: tuple(readers) for name, readers in found.items()}
+
+
+def placed(network: Network) -> frozenset[str]:
+    """Return the layers that the input reaches."""
+    reached: set[str] = set()
+    for layer in network.layers:
+        if layer.op == "input" or (layer.inputs and all(i in reached for i in layer.inputs)):
+            reached.add(layer.name)
+    return frozenset(reached)
+
+
+def bottlenecks(network: Network) -> frozenset[str]:
+    """Return the layers that every path from an input to an output crosses.
+
+    A layer beside a skip connection is not one of them.
+    """
+    inside = placed(network)
+    readers = consumers(network)
+    ways_in: dict[str, int] = {}
+    for layer in network.layers:
+        if layer.name in inside:
+            ways_in[layer.name] = sum(ways_in[i] for i in layer.inputs) or 1
+    ways_out: dict[str, int] = {}
+    for layer in reversed(network.layers):
+        if layer.name in inside:
+            ways_out[layer.name] = sum(ways_out[r] for r in readers[layer.name] if r in inside) or 1
+    total = sum(ways_in[layer.name] for layer in network.layers if layer.op == "input" and inside)
+    ends = [n for n in ways_in if not any(r in inside for r in readers[n])]
+    total = sum(ways_in[n] for n in ends)
+    return frozenset(n for n in ways_in if ways_in[n] * ways_out[n] == total)
+
+
+def weighted(network: Network) -> tuple[Layer, ...]:
+    """Return the placed layers with a weight matrix or kernel, in topological order."""
+    inside = placed(network)
+    return tuple(x for x in network.layers if x.op in WEIGHTED and x.name in inside)
+
+
+def head(network: Network) -> Layer | None:
+    """Return the last placed layer with a weight, whose output is the network's."""
+    layers = weighted(network)
+    return layers[-1] if layers else None
+
+
+def after(network: Network, name: str, stop: frozenset[str] = WEIGHTED) -> tuple[Layer, ...]:
+    """Return the unit-wise layers behind ``name`` and, last, what ends them.
+
+    Empty or without an ending where the output forks or another operation comes first.
+    """
+    by_name = {layer.name: layer for layer in network.layers}
+    readers = consumers(network)
+    found: list[Layer] = []
+    while len(readers[name]) == 1:
+        layer = by_name[readers[name][0]]
+        found.append(layer)
+        if layer.op in stop or layer.op not in UNITWISE:
+            break
+        name = layer.name
+    return tuple(found)
+
+
+def activation_after(network: Network, name: str) -> Layer | None:
+    """Return the activation that a layer's output goes through before the next weight."""
+    return next((x for x in after(network, name) if x.op == "activation"), None)
+
+
+def norm_after(network: Network, name: str) -> Layer | None:
+    """Return the norm that a layer's output meets before any activation or weight."""
+    for layer in after(network, name):
+        if layer.op in NORMS:
+            return layer
+        if layer.op not in {"dropout", "identity", "max_pool", "avg_pool"}:
+            return None
+    return None
