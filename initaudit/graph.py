@@ -47,7 +47,6 @@ def bottlenecks(network: Network) -> frozenset[str]:
     for layer in reversed(network.layers):
         if layer.name in inside:
             ways_out[layer.name] = sum(ways_out[r] for r in readers[layer.name] if r in inside) or 1
-    total = sum(ways_in[layer.name] for layer in network.layers if layer.op == "input" and inside)
     ends = [n for n in ways_in if not any(r in inside for r in readers[n])]
     total = sum(ways_in[n] for n in ends)
     return frozenset(n for n in ways_in if ways_in[n] * ways_out[n] == total)
