@@ -1,0 +1,147 @@
+"""Which layer a norm stands behind or in front of, from names and widths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from initaudit.checkpoint.units import NORMS, RECURRENT, Unit
+
+_NAMES = re.compile(
+    r"(batch|layer|group|instance|rms)?_?norm(ali[sz]ation)?(\dd)?|bn|ln|gn|in|rms", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """``behind`` and ``before`` map a module's name to the norms directly at it."""
+
+    behind: dict[str, Unit]
+    before: dict[str, Unit]
+    left: tuple[tuple[Unit, str], ...]
+    notes: tuple[str, ...]
+
+
+def place(chain: Sequence[Unit], norms: Sequence[Unit]) -> Placed:
+    """Attach each norm to a module of the chain whose width it has and whose name is near.
+
+    Near are: the neighbour in an ``nn.Sequential``, the same number (conv1/bn1), the only module
+    of the same container, one name inside the other (fc1_bn); failing those, the only module of
+    that width.
+    """
+    behind: dict[str, Unit] = {}
+    before: dict[str, Unit] = {}
+    left: list[tuple[Unit, str]] = []
+    notes: list[str] = []
+    for norm in norms:
+        if norm.op not in NORMS:
+            continue
+        found = _sequential(chain, norm)
+        if found is None:
+            near = [u for u in chain if _near(chain, norm, u)]
+            found = _side(near, norm)
+        if found is None:
+            found = _side(chain, norm)
+            if found is not None:
+                where = "in front of" if found[0] == "before" else "behind"
+                notes.append(
+                    f"{norm.name} is taken to stand {where} {found[1].name}, "
+                    "the only layer of its width"
+                )
+        side = behind if found is not None and found[0] == "behind" else before
+        if found is None or found[1].name in side:
+            left.append((norm, "no layer of the chain with its width is near it by name"))
+            continue
+        settled, note = _settled(norm, found[1])
+        if note:
+            notes.append(note)
+        side[found[1].name] = settled
+    return Placed(behind, before, tuple(left), tuple(notes))
+
+
+def _settled(norm: Unit, unit: Unit) -> tuple[Unit, str | None]:
+    if norm.op == "layer_norm" and unit.dims:
+        attributes = {**norm.attributes, "groups": 1}
+        note = (
+            f"{norm.name} at a convolution is taken as a norm over all channels and places "
+            f"(group norm with one group): names do not tell which norm it is"
+        )
+        return replace(norm, op="group_norm", attributes=attributes), note
+    if norm.op == "group_norm":
+        groups = norm.attributes.get("groups")
+        if groups != norm.width:
+            return norm, f"{norm.name} has {groups} groups: their number is not stored"
+    return norm, None
+
+
+def _matches(norm: Unit, unit: Unit, side: str) -> bool:
+    if norm.op == "batch_norm" and unit.op in RECURRENT | {"embedding"}:
+        return False
+    if side == "behind":
+        return unit.width == norm.width
+    return unit.fan == norm.width and unit.op != "embedding"
+
+
+def _side(candidates: Sequence[Unit], norm: Unit) -> tuple[str, Unit] | None:
+    """Return the one module that the norm can stand behind, else in front of."""
+    for side in ("behind", "before"):
+        found = [unit for unit in candidates if _matches(norm, unit, side)]
+        if len(found) == 1:
+            return side, found[0]
+        if found:
+            return None
+    return None
+
+
+def _number(path: tuple[str, ...]) -> int | None:
+    return int(path[-1]) if path[-1].isdecimal() else None
+
+
+def _sequential(chain: Sequence[Unit], norm: Unit) -> tuple[str, Unit] | None:
+    """Place a norm among numbered siblings: ``0`` linear, ``1`` norm, or ``1`` ReLU, ``2`` norm."""
+    here = _number(norm.path)
+    if here is None:
+        return None
+    numbered = [
+        (number, unit)
+        for unit in chain
+        if unit.path[:-1] == norm.path[:-1] and (number := _number(unit.path)) is not None
+    ]
+    earlier = max((x for x in numbered if x[0] < here), key=lambda x: x[0], default=None)
+    later = min((x for x in numbered if x[0] > here), key=lambda x: x[0], default=None)
+    leads = later is not None and _matches(norm, later[1], "before") and later[0] == here + 1
+    if earlier is not None and _matches(norm, earlier[1], "behind"):
+        if later is not None and leads and here - earlier[0] > 1:
+            return "before", later[1]
+        return "behind", earlier[1]
+    return ("before", later[1]) if later is not None and leads else None
+
+
+def _near(chain: Sequence[Unit], norm: Unit, unit: Unit) -> bool:
+    *parents, last = unit.path
+    *norm_parents, norm_last = norm.path
+    if norm_parents == [*parents, last]:
+        return True
+    if norm_parents[:-1] == parents[:-1] and last.isdecimal() and last == norm_last:
+        return True
+    if norm_parents != parents:
+        return False
+    if _counted(last) == _counted(norm_last) and _counted(last) is not None:
+        return True
+    stem = re.sub(r"[\d_]+$|^[\d_]+", "", norm_last)
+    if _NAMES.fullmatch(stem):
+        beside = [u for u in chain if list(u.path[:-1]) == parents]
+        return len(beside) == 1 or _numbers(last) == _numbers(norm_last)
+    bare = norm_last.replace(last, "", 1) if last in norm_last else None
+    return bare is not None and _NAMES.fullmatch(bare.strip("_")) is not None
+
+
+def _counted(component: str) -> str | None:
+    """Return the number that ends a component: ``conv1`` and ``bn1`` share one."""
+    found = re.search(r"\d+$", component)
+    return found[0] if found and found[0] != component else None
+
+
+def _numbers(component: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\d+", component))

@@ -1,0 +1,265 @@
+"""The network that stored names and shapes tell, where they tell one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from initaudit.checkpoint import blocks as skips
+from initaudit.checkpoint import norms, order, roles, spatial
+from initaudit.checkpoint.groups import Group, grouped
+from initaudit.checkpoint.layers import Activation, Chain, apart, connected
+from initaudit.checkpoint.stored import FLOATS, Config
+from initaudit.checkpoint.units import NORMS, WEIGHTED, Layout, Unit, convolved, oriented, read
+from initaudit.network import (
+    UNKNOWN_ACTIVATION,
+    Assumption,
+    Network,
+    Origin,
+    Site,
+    Tensor,
+    Topology,
+)
+
+_OPTIMISER = re.compile(
+    r"(^|[./_])(optimi[sz]er\w*|optim|opt_state|exp_avg(_sq)?|momentum(_buffer)?|adam\w*"
+    r"|ema|ema_model|model_ema)([./_:]|$)",
+    re.IGNORECASE,
+)
+_BUFFER = re.compile(r"(^|[./])(position_ids|inv_freq|attn_mask|mask|causal_mask|attn\.bias"
+                     r"|masked_bias|rotary_emb\.\w+|relative_position_index)$")  # fmt: skip
+
+
+def build(
+    tensors: Sequence[Tensor],
+    *,
+    name: str,
+    path: str,
+    config: Config | None = None,
+    aliases: Mapping[str, str] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    activation: str | None = None,
+) -> Network:
+    """Return the network of a checkpoint as far as names and shapes tell it.
+
+    Modules whose widths meet in one order become a chain with an activation behind each; all
+    others are listed in `Network.apart` with the reason. ``aliases`` maps a tied name to the name
+    it is stored under; ``input_shape`` has no batch axis. Every guess is an assumption.
+    """
+    weights, foreign = _sorted_out(tensors)
+    groups = _tied(grouped(weights), weights, aliases or {})
+    units, guessed = _resolved([read(group) for group in groups])
+    blocks = skips.find(units)
+    reasons = {**blocks.inside, **{u.name: u.reason for u in units if u.reason is not None}}
+    found = _chain(units, reasons, blocks)
+    acts = _activation(units, config, activation)
+    shape = input_shape or (config.input_shape if config is not None else None)
+    chain: Chain | None = None
+    if found is not None:
+        reasons |= {unit.name: reason for unit, reason in found.beside}
+        free = [u for u in units if u.op in NORMS and u.name not in reasons]
+        placed = norms.place(found.units, free)
+        reasons |= {unit.name: reason for unit, reason in placed.left}
+        plan = spatial.plan(found.units, shape)
+        if plan.reason is None:
+            chain = Chain(found.units, placed, plan, acts)
+        else:
+            reasons |= {unit.name: plan.reason for unit in found.units}
+    ends = frozenset({chain.units[-1].name}) if chain is not None else frozenset()
+    given = roles.roles(units, blocks, ends | found.ends if found is not None else ends)
+    run, used, notes = connected(chain, given) if chain is not None else ((), frozenset(), ())
+    rest = [unit for unit in units if unit.name not in used]
+    why = [(u.name, reasons.get(u.name) or "what feeds it is not known") for u in rest]
+    said = [*_told(found, chain), *guessed, *(note for u in units if (note := u.note)), *notes]
+    return Network(
+        name=name,
+        layers=(*run, *(apart(unit, given) for unit in rest)),
+        origin=Origin.MEASURED,
+        topology=_source(found),
+        site=Site(path),
+        assumptions=tuple(Assumption(text) for text in dict.fromkeys(said)),
+        apart=(*why, *foreign),
+    )
+
+
+def _source(found: order.Order | None) -> Topology:
+    return "shapes" if found is not None and found.by == "widths" else "names"
+
+
+def _sorted_out(
+    tensors: Sequence[Tensor],
+) -> tuple[list[Tensor], list[tuple[str, str]]]:
+    """Split off what is no weight; of that, matrices are worth a reason."""
+    kept: list[Tensor] = []
+    foreign: list[tuple[str, str]] = []
+    for tensor in tensors:
+        reason = None
+        if _OPTIMISER.search(tensor.name):
+            reason = "state of an optimiser or an average of other weights"
+        elif _BUFFER.search(tensor.name):
+            reason = "a buffer, not a weight"
+        elif tensor.dtype not in FLOATS and not tensor.name.endswith("num_batches_tracked"):
+            codes = re.search(r"(^|[./])(q?weight|qzeros|kernel)$", tensor.name)
+            reason = None if codes else f"holds {tensor.dtype}, not weights"
+        if reason is None:
+            kept.append(tensor)
+        elif len(tensor.shape) > 1:
+            foreign.append((tensor.name, reason))
+    return kept, foreign
+
+
+def _tied(
+    groups: tuple[Group, ...], tensors: Sequence[Tensor], aliases: Mapping[str, str]
+) -> list[Group]:
+    """Add a tied head, or a tied weight beside a stored bias; other aliases are counted once."""
+    found = {group.name: group for group in groups}
+    stored = {tensor.name: tensor for tensor in tensors}
+    for alias, kept in sorted(aliases.items()):
+        if kept not in stored or not alias.endswith((".weight", "/kernel")):
+            continue
+        module = re.split(r"[./][^./]*$", alias)[0]
+        group = found.pop(module + ".bias", None) or found.get(module)
+        parts = {"weight": stored[kept]}
+        if group is not None and "weight" not in group.parts:
+            bias = group.parts.get("bias") or group.parts.get("value")
+            if bias is not None:
+                parts["bias"] = bias
+        elif group is not None or order.natural((module,))[0][0] != _HEAD_RANK:
+            continue
+        found[module] = Group(module, parts, "torch", len(found))
+    return list(found.values())
+
+
+_HEAD_RANK = order.natural(("head",))[0][0]
+
+
+def _resolved(units: list[Unit]) -> tuple[list[Unit], list[str]]:
+    """Settle what one module alone does not tell: (in, out) and transposed kernels."""
+    settled, notes = _orientations(units)
+    by_name = {unit.name: unit for unit in settled}
+    for unit in settled:
+        if unit.op == "conv" and not unit.decided and unit.layout == "oi":
+            first, second = unit.weight.shape[:2]
+            near = [u for u in settled if u.op in NORMS and _follows(unit, u)]
+            beside = [u for u in settled if u.dims and u.path[:-1] == unit.path[:-1]]
+            if first != second and any(norm.width == second for norm in near):
+                by_name[unit.name] = convolved(unit, transposed=True, decided=True)
+            elif any(norm.width == first for norm in near) or len(beside) < 2:
+                by_name[unit.name] = convolved(unit, transposed=False, decided=True)
+    for unit in list(by_name.values()):
+        if unit.op == "conv" and not unit.decided:
+            beside = [u for u in by_name.values() if u.dims and u.path[:-1] == unit.path[:-1]]
+            sure = [u.op for u in beside if u.decided]
+            transposed = bool(sure) and all(op == "conv_transpose" for op in sure)
+            by_name[unit.name] = convolved(unit, transposed=transposed, decided=True)
+    result = list(by_name.values())
+    notes += [
+        f"{unit.name} is a transposed convolution with stride {unit.attributes['stride']}: "
+        "stride and padding are not stored"
+        for unit in result
+        if unit.op == "conv_transpose"
+    ]
+    return result, notes
+
+
+def _follows(unit: Unit, norm: Unit) -> bool:
+    if unit.path[:-1] != norm.path[:-1]:
+        return False
+    here, there = unit.path[-1], norm.path[-1]
+    if here.isdecimal() and there.isdecimal():
+        return int(there) == int(here) + 1
+    return re.findall(r"\d+", here) == re.findall(r"\d+", there)
+
+
+def _orientations(units: list[Unit]) -> tuple[list[Unit], list[str]]:
+    """Read hand-written matrices as (in, out) or (out, in): by biases, then by the chain."""
+    matrices = [u for u in units if u.op == "linear" and u.group.style == "numpy"]
+    open_ = [unit for unit in matrices if not unit.decided]
+    if not open_:
+        return units, []
+    votes = {unit.layout for unit in matrices if unit.decided}
+    names = ", ".join(unit.name for unit in open_)
+    if len(votes) == 1:
+        layout = votes.pop()
+        note = f"{names} read as {_AXES[layout]}, as the biases of the other layers tell"
+    else:
+        layouts: tuple[Layout, ...] = ("io", "oi")
+        ways = {
+            layout: order.find([oriented(u, layout) if u in open_ else u for u in matrices])
+            for layout in layouts
+        }
+        fitting = [layout for layout in layouts if (way := ways[layout]) and way.by == "names"]
+        fitting = fitting or [layout for layout in layouts if ways[layout]]
+        layout = fitting[0] if fitting else "io"
+        why = "the way in which their widths meet" if len(fitting) == 1 else "a guess"
+        note = f"{names} read as {_AXES[layout]}: {why}"
+    asked = {unit.name for unit in open_}
+    return [oriented(u, layout) if u.name in asked else u for u in units], [note]
+
+
+_AXES = {"io": "(in, out)", "oi": "(out, in)"}
+
+
+def _chain(
+    units: Sequence[Unit], reasons: dict[str, str], blocks: skips.Blocks
+) -> order.Order | None:
+    """Return the chain, or None after telling each module why there is none."""
+    usable = [
+        unit
+        for unit in units
+        if unit.op in WEIGHTED and unit.name not in reasons and not roles.is_table(unit)
+    ]
+    for unit in units:
+        if roles.is_table(unit):
+            reasons[unit.name] = "a table that is added to a signal"
+    broken = next((unit.name for unit in units if _breaks(unit)), None)
+    why = None
+    found = None
+    if any(unit.op in WEIGHTED and unit.name in blocks.inside for unit in units):
+        why = skips.BESIDE
+    elif broken is not None:
+        why = f"{broken}, which may stand between the others, could not be read"
+    elif usable:
+        found = order.find(usable)
+        why = None if found else "no single order of the layers is told by their names and widths"
+    if why is not None:
+        for unit in units:
+            reasons.setdefault(unit.name, why)
+    return found
+
+
+def _breaks(unit: Unit) -> bool:
+    parts = unit.group.parts
+    deep = any(len(tensor.shape) > 1 for tensor in parts.values())
+    return unit.reason is not None and "lora" not in unit.attributes and deep and (
+        "value" not in parts
+    )  # fmt: skip
+
+
+def _activation(units: Sequence[Unit], config: Config | None, given: str | None) -> Activation:
+    if given is not None:
+        return Activation(given, f"activation {given}, as given")
+    if config is not None and config.activation is not None:
+        file = config.path.replace("\\", "/").rpartition("/")[2]
+        return Activation(config.activation, f"activation {config.activation}, from {file}")
+    note = "an activation follows every layer but the last; which one is not stored"
+    if config is not None and config.activation_raw is not None:
+        note += f" ({config.activation_raw!r} of the configuration is not known)"
+    if any(unit.attributes.get("prelu") for unit in units):
+        note += "; at least one is a PReLU, whose slope is learned"
+    return Activation(UNKNOWN_ACTIVATION, note)
+
+
+def _told(found: order.Order | None, chain: Chain | None) -> list[str]:
+    if found is None or chain is None:
+        return []
+    names = [unit.name for unit in found.units]
+    if len(names) == 1:
+        return []
+    listed = " -> ".join(names if len(names) <= 6 else [*names[:3], "...", *names[-2:]])
+    by = {
+        "names": "the order of their names, in which their widths meet",
+        "widths": "the only order in which their widths meet",
+        "file": "the order of the file, in which their widths meet",
+    }[found.by]
+    return [f"the layers run one after another, {listed}: {by}; no skip connection is assumed"]

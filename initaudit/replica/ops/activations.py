@@ -1,0 +1,58 @@
+"""Elementwise functions, and the softmax over the features."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from initaudit.network import Attribute
+from initaudit.replica.ops.op import (
+    Array,
+    Attributes,
+    Cache,
+    Inputs,
+    Op,
+    OpError,
+    Params,
+    axis,
+)
+from initaudit.signal import ACTIVATIONS, Activation, leaky_relu
+
+
+def function_of(attributes: Attributes) -> Activation:
+    """Return the activation that a layer's attributes name; OpError where it is not known."""
+    name: Attribute = attributes.get("function")
+    activation = ACTIVATIONS.get(str(name))
+    if activation is None:
+        raise OpError(f"the activation {name!r} is not known")
+    slope = attributes.get("slope")
+    if name in {"leaky_relu", "prelu"} and isinstance(slope, (int, float)):
+        return leaky_relu(float(slope), str(name))
+    return activation
+
+
+def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
+    (x,) = inputs
+    activation = function_of(attributes)
+    return activation.function(x), (x, activation)
+
+
+def _backward(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    x, activation = cache
+    return (activation.derivative(x) * d_output,), {}
+
+
+def _softmax(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
+    (x,) = inputs
+    along = axis(attributes, x.ndim)
+    y = np.exp(x - x.max(along, keepdims=True))
+    y /= y.sum(along, keepdims=True)
+    return y, (y, along)
+
+
+def _d_softmax(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    y, along = cache
+    return (y * (d_output - (y * d_output).sum(along, keepdims=True)),), {}
+
+
+activation = Op(_forward, _backward)
+softmax = Op(_softmax, _d_softmax)

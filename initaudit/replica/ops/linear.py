@@ -1,0 +1,46 @@
+"""Matrix products: y = x W^T + b over the last axis, and rows of a table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from initaudit.replica.ops.op import Array, Attributes, Cache, Inputs, Op, OpError, Params
+
+
+def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
+    (x,), weight = inputs, params["weight"]
+    swapped = attributes.get("layout", "oi") == "io"
+    matrix = weight if swapped else weight.T
+    if matrix.ndim != 2 or x.shape[-1] != matrix.shape[0]:
+        raise OpError(f"its weight reads {matrix.shape[0]} features, its input has {x.shape[-1]}")
+    y = x @ matrix
+    if "bias" in params:
+        y += params["bias"]
+    return y, (x, matrix, swapped, "bias" in params)
+
+
+def _backward(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    x, matrix, swapped, biased = cache
+    rows, d_rows = x.reshape(-1, x.shape[-1]), d_output.reshape(-1, d_output.shape[-1])
+    d_params = {"weight": rows.T @ d_rows if swapped else d_rows.T @ rows}
+    if biased:
+        d_params["bias"] = d_rows.sum(0)
+    return (d_output @ matrix.T,), d_params
+
+
+def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
+    (tokens,), table = inputs, params["weight"]
+    if not np.issubdtype(tokens.dtype, np.integer):
+        raise OpError("it looks up whole numbers, its input is not")
+    return table[tokens], (tokens, table.shape)
+
+
+def _scatter(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    tokens, shape = cache
+    d_table = np.zeros(shape, d_output.dtype)
+    np.add.at(d_table, tokens.ravel(), d_output.reshape(-1, shape[1]))
+    return (np.zeros(tokens.shape, d_output.dtype),), {"weight": d_table}
+
+
+linear = Op(_forward, _backward, "last")
+embedding = Op(_look_up, _scatter, "last")
