@@ -1,1 +1,71 @@
-"""Audits the weights a neural network starts from."""
+"""Audits the weights a neural network starts from, before the first training step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from initaudit import version
+
+if TYPE_CHECKING:
+    from initaudit.finding import Report
+
+__version__ = version.VERSION
+
+__all__ = ["UnhealthyError", "__version__", "assert_healthy", "audit"]
+
+
+class UnhealthyError(AssertionError):
+    """What `assert_healthy` raises; the text is the report, ``report`` the same as values."""
+
+    def __init__(self, text: str, report: Report) -> None:
+        super().__init__(text)
+        self.report = report
+
+
+def audit(obj: object, **options: Any) -> Report:
+    """Audit a checkpoint and return what was found, measured and not judged.
+
+    ``obj`` is a path (file or folder), a mapping of names to arrays, or anything with a
+    ``state_dict()``. ``options`` are the fields of `initaudit.options.Options`, such as
+    ``activation="relu"``, ``stage="init"`` or ``input_shape=(3, 32, 32)``.
+
+    Raises:
+        OptionsError: for options that cannot be used.
+        TypeError: for an object that is none of these, or an option that does not exist.
+    """
+    from pathlib import Path
+
+    from initaudit.auditing import audit_mapping, audit_paths
+    from initaudit.options import Options
+
+    if "input_shape" in options and options["input_shape"] is not None:
+        options["input_shape"] = tuple(options["input_shape"])
+    told = Options(**options)
+    if isinstance(obj, str | PathLike):
+        return audit_paths([Path(obj)], told)
+    if isinstance(obj, Mapping):
+        return audit_mapping(obj, "mapping", told)
+    if callable(state := getattr(obj, "state_dict", None)):
+        return audit_mapping(state(), type(obj).__name__, told)
+    raise TypeError(
+        f"cannot audit {type(obj).__name__}: give a path, a mapping of names to arrays, "
+        "or an object with state_dict()"
+    )
+
+
+def assert_healthy(obj: object, *, fail_on: str = "warning", **options: Any) -> None:
+    """Raise `UnhealthyError` with the text report if an audit finds a fault.
+
+    ``fail_on`` is the lowest severity that counts: error, warning or note. An input that could not
+    be judged counts as a fault. The other arguments are those of `audit`.
+    """
+    from initaudit.report import FORMATS, Style
+    from initaudit.rulebook import Severity
+
+    report = audit(obj, **options)
+    bad = report.worst is not None and report.worst >= Severity[fail_on.upper()]
+    if bad or report.failed:
+        text = FORMATS["text"](report, Style(width=100, colour=False))
+        raise UnhealthyError("\n" + text, report)

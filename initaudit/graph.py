@@ -94,3 +94,18 @@ def norm_after(network: Network, name: str) -> Layer | None:
         if layer.op not in {"dropout", "identity", "max_pool", "avg_pool"}:
             return None
     return None
+
+
+def normed(network: Network, name: str) -> bool:
+    """Return whether a norm stands between this layer and the next weight."""
+    return any(layer.op in NORMS for layer in after(network, name))
+
+
+def hidden(network: Network) -> tuple[Layer, ...]:
+    """Return the placed layers with a weight, but for the head and layers with a role."""
+    last = head(network)
+    return tuple(
+        layer
+        for layer in weighted(network)
+        if layer is not last and layer.attributes.get("role") is None
+    )

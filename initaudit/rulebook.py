@@ -19,8 +19,9 @@ _NAME = re.compile(r"[a-z]+(-[a-z]+)*")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _IDENTIFIER = re.compile(r"[a-z_]+")
 _KEYS = frozenset(
-    {"id", "name", "severity", "confidence", "judges", "origins", "message", "cure", "limits"}
-)
+    {"id", "name", "severity", "confidence", "judges", "origins", "message", "cure", "limits",
+     "yields_to"}
+)  # fmt: skip
 
 
 class Severity(IntEnum):
@@ -49,7 +50,8 @@ class Rule:
 
     ``judges`` are the subjects that its check sees, ``origins`` the networks it applies to.
     ``message`` and ``cure`` are templates over the facts of a finding. ``limits`` holds every
-    threshold. ``summary`` is the text before the first heading, ``sections`` the rest.
+    threshold. ``yields_to`` are rules whose finding on the same layer says it all, so that this
+    one keeps quiet. ``summary`` is the text before the first heading, ``sections`` the rest.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Rule:
     message: str
     cure: str
     limits: Mapping[str, float]
+    yields_to: tuple[str, ...]
     summary: str
     sections: Mapping[str, str]
 
@@ -104,6 +107,7 @@ def parse_page(text: str, where: str) -> Rule:
         message=front["message"],
         cure=front["cure"],
         limits={key: float(value) for key, value in front.get("limits", {}).items()},
+        yields_to=tuple(front.get("yields_to", ())),
         summary=summary,
         sections=sections,
     )
@@ -194,7 +198,7 @@ def show(value: float | str) -> str:
 def _check_front(front: Mapping[str, Any], where: str) -> None:
     if unknown := sorted(set(front) - _KEYS):
         raise RulebookError(f"{where}: unknown key {unknown[0]!r}")
-    if missing := sorted(_KEYS - {"limits"} - set(front)):
+    if missing := sorted(_KEYS - {"limits", "yields_to"} - set(front)):
         raise RulebookError(f"{where}: key {missing[0]!r} is missing")
     for key in ("id", "name", "severity", "confidence", "message", "cure"):
         if not isinstance(front[key], str):
@@ -210,6 +214,7 @@ def _check_front(front: Mapping[str, Any], where: str) -> None:
         (_lists(front["judges"], SUBJECTS), f"judges must list some of {sorted(SUBJECTS)}"),
         (_lists(front["origins"], ORIGINS), f"origins must list some of {sorted(ORIGINS)}"),
         (_numbers(front.get("limits", {})), "[limits] must hold numbers"),
+        (_ids(front.get("yields_to", [])), "yields_to must list rule ids"),
     )
     for held, complaint in words:
         if not held:
@@ -221,6 +226,12 @@ def _check_front(front: Mapping[str, Any], where: str) -> None:
 
 def _lists(value: object, known: frozenset[str]) -> bool:
     return isinstance(value, list) and bool(value) and set(map(str, value)) <= known
+
+
+def _ids(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(v, str) and _ID.fullmatch(v) is not None for v in value
+    )
 
 
 def _numbers(value: object) -> bool:

@@ -201,7 +201,8 @@ def d_selu(x: Array) -> Array:
 
 def hardswish(x: Array) -> Array:
     """Return x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)."""
-    return x * np.clip(x + 3.0, 0.0, 6.0) / 6.0
+    value: Array = x * np.clip(x + 3.0, 0.0, 6.0) / 6.0
+    return value
 
 
 def d_hardswish(x: Array) -> Array:
@@ -212,7 +213,8 @@ def d_hardswish(x: Array) -> Array:
 
 def hardsigmoid(x: Array) -> Array:
     """Return min(max(x + 3, 0), 6) / 6."""
-    return np.clip(x + 3.0, 0.0, 6.0) / 6.0
+    value: Array = np.clip(x + 3.0, 0.0, 6.0) / 6.0
+    return value
 
 
 def softsign(x: Array) -> Array:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from initaudit.checkpoint.order import natural
 from initaudit.checkpoint.units import WEIGHTED, Unit, words
@@ -14,7 +15,8 @@ BESIDE = "beside blocks whose connections names do not show"
 
 _WORDS: Mapping[str, str] = {
     **dict.fromkeys(
-        ("downsample", "shortcut", "skip", "residual", "res", "resblock", "resnet", "resnetblock"),
+        ("downsample", "shortcut", "skip", "residual", "res", "resblock", "resnet", "resnetblock",
+         "bottleneck", "mixer", "mixing", "mix"),
         "part of a residual block, whose skip connection names do not show",
     ),
     **dict.fromkeys(
@@ -47,8 +49,9 @@ class Blocks:
 
     def of(self, unit: Unit) -> tuple[str, ...] | None:
         """Return the path of the innermost block around a module, if it is in one."""
-        for length in range(len(unit.path) - 1, 0, -1):
-            if _key(unit.path[:length]) in self.keys:
+        masked = _key(unit.path)
+        for length in range(len(masked) - 1, 0, -1):
+            if masked[:length] in self.keys:
                 return unit.path[:length]
         return None
 
@@ -64,8 +67,11 @@ def find(units: Iterable[Unit]) -> Blocks:
     inside: dict[str, str] = {}
     for key in _repeated(weighted):
         keys[key] = REPEATED
+    beside: dict[tuple[str, ...], set[str]] = {}
     for unit in weighted:
-        said = _said(unit, weighted)
+        beside.setdefault(unit.path[:-1], set()).add(unit.path[-1].lower())
+    for unit in weighted:
+        said = _said(unit, beside[unit.path[:-1]])
         if said is not None:
             depth, reason = said
             inside[unit.name] = reason
@@ -80,11 +86,19 @@ def find(units: Iterable[Unit]) -> Blocks:
 
 
 def _key(path: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(re.sub(r"\d+", "#", part) for part in path)
+    return tuple(map(_masked, path))
 
 
-def _said(unit: Unit, weighted: list[Unit]) -> tuple[int, str] | None:
-    """Return how deep the block lies in which a telling name stands, and what it tells."""
+@lru_cache(maxsize=1 << 16)
+def _masked(component: str) -> str:
+    return re.sub(r"\d+", "#", component)
+
+
+def _said(unit: Unit, beside: Set[str]) -> tuple[int, str] | None:
+    """Return how deep the block lies in which a telling name stands, and what it tells.
+
+    ``beside`` are the names of the modules in the same container, in lower case.
+    """
     for depth, component in enumerate(unit.path):
         for word in words(component):
             if word in _WORDS:
@@ -95,8 +109,6 @@ def _said(unit: Unit, weighted: list[Unit]) -> tuple[int, str] | None:
         return depth, attention
     last = unit.path[-1].lower()
     if last in _TRIPLE:
-        here = unit.path[:-1]
-        beside = {u.path[-1].lower() for u in weighted if u.path[:-1] == here}
         return (depth, attention) if len(beside & _TRIPLE) > 1 else None
     projection = (i for i, x in enumerate(unit.path) if _PROJECTION.fullmatch(x.lower()))
     found = next(projection, None)
@@ -110,8 +122,10 @@ def _repeated(weighted: list[Unit]) -> set[tuple[str, ...]]:
             containers.setdefault(unit.path[:length], []).append(unit)
     alike: dict[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], int] = {}
     for path, members in containers.items():
+        if len(members) < 2:
+            continue
         ordered = sorted(members, key=lambda unit: natural(unit.path))
-        if len(ordered) < 2 or _into(ordered[0]) != ordered[-1].width:
+        if _into(ordered[0]) != ordered[-1].width:
             continue
         children = tuple(unit.path[len(path) :] for unit in ordered)
         alike[_key(path), children] = alike.get((_key(path), children), 0) + 1

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
+from initaudit.checkpoint import positional
 from initaudit.network import Tensor
 
 Style = Literal["torch", "keras", "numpy"]
@@ -33,7 +35,14 @@ _KERAS: Mapping[str, str] = {
     "kernel": "weight", "recurrent_kernel": "weight_hh",
     "depthwise_kernel": "depthwise", "pointwise_kernel": "pointwise",
 }  # fmt: skip
-_NUMPY: Mapping[str, str] = {"w": "weight", "W": "weight", "b": "bias", "B": "bias"}
+_NUMPY: Mapping[str, str] = {
+    "w": "weight",
+    "W": "weight",
+    "b": "bias",
+    "B": "bias",
+    "weights": "weight",
+    "biases": "bias",
+}
 
 _TABLES: tuple[tuple[Mapping[str, str], Style], ...] = (
     (_DIRECT, "torch"),
@@ -54,6 +63,8 @@ _LORA = re.compile(
     r"(.*(?:^|[./_])lora(?:[._](?:embedding_)?(?:[aAbB]|down|up))(?:[./](?!weight)\w+)?)"
     r"(?:[./]weight)?"
 )
+# jax.tree_util.keystr writes the path of a leaf as it is written in Python: ``['a'][0].weight``.
+_BRACKETS = re.compile(r"\[['\"]?([^\]'\"]*)['\"]?\]")
 _COLLECTIONS = frozenset({"params", "batch_stats"})
 
 
@@ -87,6 +98,7 @@ class _Leaf:
     style: Style
 
 
+@lru_cache(maxsize=1 << 16)
 def components(name: str) -> tuple[str, ...]:
     """Return the path of a module: ``layers.0.fc`` is (layers, 0, fc)."""
     parts: list[str] = []
@@ -96,12 +108,14 @@ def components(name: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def out_axis(name: str) -> int:
-    """Return the axis of output units of the stored tensor ``name``: 0, or -1 for (in, out).
+def out_axis(name: str, shape: tuple[int, ...]) -> int:
+    """Return the axis of output units of one stored tensor, as far as it tells by itself.
 
-    Keras and Flax kernels and the ``W1`` of hand-written networks are (in, out).
+    That is 0 for torch and the last axis for Keras and Flax kernels, ``W1`` and their like;
+    0 where there are fewer than two axes. `topology.out_axes` also asks the other tensors, which
+    may tell otherwise: a bias beside ``W1``, the widths around it, a transposed convolution.
     """
-    return 0 if _leaf(name).style == "torch" else -1
+    return len(shape) - 1 if len(shape) > 1 and _leaf(name).style != "torch" else 0
 
 
 def grouped(tensors: Iterable[Tensor]) -> tuple[Group, ...]:
@@ -111,8 +125,12 @@ def grouped(tensors: Iterable[Tensor]) -> tuple[Group, ...]:
     """
     found: dict[str, list[tuple[_Leaf, Tensor]]] = {}
     places: dict[str, int] = {}
-    for place, tensor in enumerate(tensors):
-        leaf = _leaf(tensor.name)
+    read = [(_leaf(tensor.name), tensor) for tensor in tensors]
+    told = positional.modules((leaf.name, t) for leaf, t in read if leaf.role == "value")
+    for place, (leaf, tensor) in enumerate(read):
+        if tensor.name in told:
+            module, role = told[tensor.name]
+            leaf = _Leaf(module, module, role, "numpy")
         found.setdefault(leaf.key, []).append((leaf, tensor))
         places.setdefault(leaf.key, place)
     groups: list[Group] = []
@@ -120,7 +138,19 @@ def grouped(tensors: Iterable[Tensor]) -> tuple[Group, ...]:
         members.sort(key=lambda member: not member[1].name.endswith(member[0].role))
         groups.extend(_assembled(members, places[key]))
     names = {group.name for group in groups}
-    return tuple(_single(group, names) for group in groups)
+    return _distinct([_single(group, names) for group in groups])
+
+
+def _distinct(groups: list[Group]) -> tuple[Group, ...]:
+    """Let a module give way to an earlier one of the same name."""
+    taken: set[str] = set()
+    for i, group in enumerate(groups):
+        name = group.name
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        groups[i] = replace(group, name=name)
+    return tuple(groups)
 
 
 def _single(group: Group, names: set[str]) -> Group:
@@ -178,7 +208,7 @@ def _var_roles(values: list[Tensor]) -> tuple[str, ...]:
 
 
 def _leaf(stored: str) -> _Leaf:
-    name = re.sub(r":\d+$", "", stored)
+    name = _BRACKETS.sub(r"/\1", re.sub(r":\d+$", "", stored)).lstrip("/.") or stored
     cut = max(name.rfind("."), name.rfind("/"))
     module, leaf = name[: max(cut, 0)], name[cut + 1 :]
     special = _special(name, module, leaf)

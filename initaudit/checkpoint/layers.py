@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from initaudit.checkpoint.norms import Placed
@@ -22,12 +23,16 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Modules in order with everything that their layers need."""
+    """Modules in order with everything that their layers need.
+
+    ``slopes`` maps the path of each PReLU to its slope.
+    """
 
     units: tuple[Unit, ...]
     norms: Placed
     plan: Plan
     activation: Activation
+    slopes: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
 def apart(unit: Unit, roles: Mapping[str, str]) -> Layer:
@@ -36,13 +41,17 @@ def apart(unit: Unit, roles: Mapping[str, str]) -> Layer:
 
 
 def connected(
-    chain: Chain, roles: Mapping[str, str]
+    chain: Chain, roles: Mapping[str, str], taken: Set[str]
 ) -> tuple[tuple[Layer, ...], frozenset[str], tuple[str, ...]]:
-    """Return the layers from input to head, the modules used, and what was assumed."""
+    """Return the layers from input to head, the modules used, and what was assumed.
+
+    ``taken`` are the names that modules have, which other steps must not.
+    """
     steps = [_input(chain)]
     notes: list[str] = []
     used: set[str] = set()
     width = 0
+    gapless = _gapless(chain.units, chain.norms)
     for unit, following in zip(chain.units, (*chain.units[1:], None), strict=True):
         extra, note = _extra(unit, width, chain)
         around = [chain.norms.before.get(unit.name), unit, chain.norms.behind.get(unit.name)]
@@ -50,17 +59,34 @@ def connected(
         used |= {module.name for module in modules}
         steps += _reshaped(unit, chain.plan)
         steps += [_module(module, roles, extra if module is unit else {}) for module in modules]
-        steps += _behind(unit, following, chain)
+        steps += _behind(unit, following, chain, gapless)
         notes += [note] if note else []
         width = unit.width
-    if any(layer.op == "activation" for layer in steps):
+    acts = [layer for layer in steps if layer.op == "activation"]
+    if any("slope" not in layer.attributes for layer in acts):
         notes.insert(0, chain.activation.note)
+    if any("slope" in layer.attributes for layer in acts):
+        notes.append("a PReLU stands between the layers where its slope is stored")
     if any(unit.op == "conv" for unit in chain.units):
-        notes.append("convolutions have stride 1 and dilation 1: neither is stored")
-    return _linked(steps, used), frozenset(used), (*chain.norms.notes, *notes, *chain.plan.notes)
+        notes.append(
+            "convolutions have dilation 1, and stride 1 (2 where the kernel is even): neither "
+            "is stored"
+        )
+    notes += _transposed(chain.units)
+    return _linked(steps, taken), frozenset(used), (*chain.norms.notes, *notes, *chain.plan.notes)
 
 
-def _linked(steps: Sequence[Layer], modules: set[str]) -> tuple[Layer, ...]:
+def _transposed(units: Sequence[Unit]) -> list[str]:
+    names = ", ".join(unit.name for unit in units if unit.op == "conv_transpose")
+    if not names:
+        return []
+    return [
+        f"{names}: transposed convolutions with stride 1 (2 where the kernel is even) that "
+        "multiply the places by it; neither stride nor padding is stored"
+    ]
+
+
+def _linked(steps: Sequence[Layer], modules: Set[str]) -> tuple[Layer, ...]:
     """Let each layer read the one before; give way where a module has the name of another step."""
     linked: list[Layer] = []
     for layer in steps:
@@ -93,15 +119,29 @@ def _reshaped(unit: Unit, plan: Plan) -> list[Layer]:
     return [*average, Layer("flatten", "flatten")]
 
 
-def _behind(unit: Unit, following: Unit | None, chain: Chain) -> list[Layer]:
+def _behind(unit: Unit, following: Unit | None, chain: Chain, gapless: Set[str]) -> list[Layer]:
     found: list[Layer] = []
-    if following is not None and _activated(unit, following, chain.units, chain.norms):
-        function = chain.activation.function
+    linear = unit.op not in RECURRENT | {"embedding"}
+    if following is not None and linear and unit.name not in gapless:
+        slope = _slope(unit, following, chain.slopes)
+        function = chain.activation.function if slope is None else "prelu"
         word = "activation" if function == UNKNOWN_ACTIVATION else function
-        found.append(Layer(f"{unit.name}.{word}", "activation", attributes={"function": function}))
+        attributes: dict[str, Attribute] = {"function": function}
+        if slope is not None:
+            attributes["slope"] = slope
+        found.append(Layer(f"{unit.name}.{word}", "activation", attributes=attributes))
     if unit.name in chain.plan.pools:
         found.append(Layer(f"{unit.name}.pool", "max_pool", attributes={"kernel": 2, "stride": 2}))
     return found
+
+
+def _slope(unit: Unit, following: Unit, slopes: Mapping[tuple[str, ...], float]) -> float | None:
+    """Return the slope of the PReLU between two neighbours of a numbered container."""
+    here, there = _index(unit, unit.path[:-1]), _index(following, unit.path[:-1])
+    if here is None or there is None:
+        return None
+    paths = ((*unit.path[:-1], str(number)) for number in range(here + 1, there))
+    return next((slopes[path] for path in paths if path in slopes), None) if slopes else None
 
 
 def _extra(unit: Unit, width: int, chain: Chain) -> tuple[dict[str, Attribute], str | None]:
@@ -115,28 +155,35 @@ def _extra(unit: Unit, width: int, chain: Chain) -> tuple[dict[str, Attribute], 
         extra["padding"] = 0
     if width and unit.fan != width:
         extra["groups"] = width // unit.fan
+        if unit.fan > 1:
+            return extra, f"{unit.name} reads {width} channels in {extra['groups']} groups"
         return extra, f"{unit.name} is depthwise: one group for each of {width} channels"
     return extra, None
 
 
-def _activated(unit: Unit, following: Unit, units: Sequence[Unit], norms: Placed) -> bool:
-    """Return whether an activation stands between two modules of the chain.
+def _gapless(units: Sequence[Unit], norms: Placed) -> frozenset[str]:
+    """Return the modules that have nothing between themselves and the next one.
 
-    In a numbered container with gaps (``nn.Sequential``) two neighbours have nothing between;
+    In a numbered container with gaps (``nn.Sequential``) neighbours have nothing between them;
     elsewhere an activation follows every linear layer and convolution.
     """
-    if unit.op == "embedding" or unit.op in RECURRENT:
-        return False
-    parent = unit.path[:-1]
-    numbers = {u.name: _index(u, parent) for u in (*units, *norms.behind.values(),
-                                                   *norms.before.values())}  # fmt: skip
-    taken = sorted(number for number in numbers.values() if number is not None)
-    gapped = any(b - a > 1 for a, b in pairwise(taken))
-    here, there = numbers[unit.name], numbers[following.name]
-    if not gapped or here is None or there is None:
-        return True
-    between = [here, *(n for n in taken if here < n < there), there]
-    return any(b - a > 1 for a, b in pairwise(between))
+    numbers: dict[tuple[str, ...], list[int]] = {}
+    for unit in (*units, *norms.behind.values(), *norms.before.values()):
+        if unit.path[-1].isdecimal():
+            numbers.setdefault(unit.path[:-1], []).append(int(unit.path[-1]))
+    breaks: dict[tuple[str, ...], list[int]] = {}
+    for parent, taken in numbers.items():
+        taken.sort()
+        breaks[parent] = [b for a, b in pairwise(taken) if b - a > 1]
+    found: set[str] = set()
+    for unit, following in pairwise(units):
+        parent = unit.path[:-1]
+        here, there = _index(unit, parent), _index(following, parent)
+        if here is None or there is None or not breaks[parent]:
+            continue
+        if bisect_right(breaks[parent], here) == bisect_right(breaks[parent], there):
+            found.add(unit.name)
+    return frozenset(found)
 
 
 def _index(unit: Unit, parent: tuple[str, ...]) -> int | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from initaudit.checkpoint.units import NORMS, RECURRENT, Unit
 
-_NAMES = re.compile(
-    r"(batch|layer|group|instance|rms)?_?norm(ali[sz]ation)?(\dd)?|bn|ln|gn|in|rms", re.IGNORECASE
-)
+_WORD = r"(?:(?:batch|layer|group|instance|rms)?_?norm(?:ali[sz]ation)?(?:\dd)?|bn|ln|gn|in|rms)"
+_NAMES = re.compile(_WORD, re.IGNORECASE)
+_AT_END = re.compile(rf"_?{_WORD}$", re.IGNORECASE)
+_AT_START = re.compile(rf"^{_WORD}_?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,17 @@ def place(chain: Sequence[Unit], norms: Sequence[Unit]) -> Placed:
     before: dict[str, Unit] = {}
     left: list[tuple[Unit, str]] = []
     notes: list[str] = []
+    family = _Family.of(chain)
+    assumed: list[str] = []
     for norm in norms:
         if norm.op not in NORMS:
             continue
-        found = _sequential(chain, norm)
+        found = _sequential(family, norm)
+        numbered = found is not None
         if found is None:
-            near = [u for u in chain if _near(chain, norm, u)]
-            found = _side(near, norm)
+            found = _side([u for u in family.around(norm) if _near(family, norm, u)], norm)
         if found is None:
-            found = _side(chain, norm)
+            found = _side(family.of_width(norm.width), norm)
             if found is not None:
                 where = "in front of" if found[0] == "before" else "behind"
                 notes.append(
@@ -56,8 +60,83 @@ def place(chain: Sequence[Unit], norms: Sequence[Unit]) -> Placed:
         settled, note = _settled(norm, found[1])
         if note:
             notes.append(note)
+        if found[0] == "behind" and not numbered:
+            assumed.append(norm.name)
         side[found[1].name] = settled
+    if assumed:
+        notes.append(f"{_listed(assumed)}: right behind the layer, in front of its activation")
     return Placed(behind, before, tuple(left), tuple(notes))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) <= 6 else [*names[:3], "...", *names[-2:]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """The modules of a chain by container, by number in it, by width and by what norms ask for."""
+
+    inside: Mapping[tuple[str, ...], tuple[Unit, ...]]
+    numbered: Mapping[tuple[str, ...], tuple[tuple[int, Unit], ...]]
+    widths: Mapping[int, tuple[Unit, ...]]
+    keys: Mapping[Hashable, tuple[Unit, ...]]
+
+    @classmethod
+    def of(cls, chain: Sequence[Unit]) -> _Family:
+        """Return the index of a chain."""
+        inside: dict[tuple[str, ...], list[Unit]] = {}
+        numbered: dict[tuple[str, ...], list[tuple[int, Unit]]] = {}
+        widths: dict[int, list[Unit]] = {}
+        keys: dict[Hashable, list[Unit]] = {}
+        for unit in chain:
+            inside.setdefault(unit.path[:-1], []).append(unit)
+            number = _number(unit.path)
+            if number is not None:
+                numbered.setdefault(unit.path[:-1], []).append((number, unit))
+            for width in {unit.width, unit.fan}:
+                widths.setdefault(width, []).append(unit)
+                for key in _keys(unit.path, (unit.path[-1],)):
+                    keys.setdefault((width, key), []).append(unit)
+        return cls(
+            {key: tuple(units) for key, units in inside.items()},
+            {key: tuple(sorted(found, key=_first)) for key, found in numbered.items()},
+            {width: tuple(units) for width, units in widths.items()},
+            {key: tuple(units) for key, units in keys.items()},
+        )
+
+    def of_width(self, width: int) -> tuple[Unit, ...]:
+        """Return the modules that read or give so many features."""
+        return self.widths.get(width, ())
+
+    def around(self, norm: Unit) -> tuple[Unit, ...]:
+        """Return the modules of the norm's width that may be near it by name."""
+        last = norm.path[-1]
+        asked = [*_keys(norm.path, (_AT_END.sub("", last), _AT_START.sub("", last)))]
+        asked.append(("path", norm.path[:-1]))
+        found = {unit.name: unit for key in asked for unit in self.keys.get((norm.width, key), ())}
+        alone = self.inside.get(norm.path[:-1], ())
+        if len(alone) == 1:
+            found[alone[0].name] = alone[0]
+        return tuple(found.values())
+
+
+def _keys(path: tuple[str, ...], names: Sequence[str]) -> Iterator[Hashable]:
+    """Yield what a module and the norm at it have in common in one of the ways of `_near`."""
+    *above, last = path
+    parents = tuple(above)
+    yield "path", path
+    yield "numbers", parents, _numbers(last)
+    if last.isdecimal():
+        yield "list", parents[:-1], last
+    counted = _counted(last)
+    if counted is not None:
+        yield "counted", parents, counted
+    for name in names:
+        yield "name", parents, name
+
+
+def _first(pair: tuple[int, Unit]) -> int:
+    return pair[0]
 
 
 def _settled(norm: Unit, unit: Unit) -> tuple[Unit, str | None]:
@@ -98,18 +177,15 @@ def _number(path: tuple[str, ...]) -> int | None:
     return int(path[-1]) if path[-1].isdecimal() else None
 
 
-def _sequential(chain: Sequence[Unit], norm: Unit) -> tuple[str, Unit] | None:
+def _sequential(family: _Family, norm: Unit) -> tuple[str, Unit] | None:
     """Place a norm among numbered siblings: ``0`` linear, ``1`` norm, or ``1`` ReLU, ``2`` norm."""
     here = _number(norm.path)
     if here is None:
         return None
-    numbered = [
-        (number, unit)
-        for unit in chain
-        if unit.path[:-1] == norm.path[:-1] and (number := _number(unit.path)) is not None
-    ]
-    earlier = max((x for x in numbered if x[0] < here), key=lambda x: x[0], default=None)
-    later = min((x for x in numbered if x[0] > here), key=lambda x: x[0], default=None)
+    numbered = family.numbered.get(norm.path[:-1], ())
+    at = bisect_left(numbered, here, key=_first)
+    earlier = numbered[at - 1] if at else None
+    later = numbered[at] if at < len(numbered) else None
     leads = later is not None and _matches(norm, later[1], "before") and later[0] == here + 1
     if earlier is not None and _matches(norm, earlier[1], "behind"):
         if later is not None and leads and here - earlier[0] > 1:
@@ -118,7 +194,7 @@ def _sequential(chain: Sequence[Unit], norm: Unit) -> tuple[str, Unit] | None:
     return ("before", later[1]) if later is not None and leads else None
 
 
-def _near(chain: Sequence[Unit], norm: Unit, unit: Unit) -> bool:
+def _near(family: _Family, norm: Unit, unit: Unit) -> bool:
     *parents, last = unit.path
     *norm_parents, norm_last = norm.path
     if norm_parents == [*parents, last]:
@@ -131,7 +207,7 @@ def _near(chain: Sequence[Unit], norm: Unit, unit: Unit) -> bool:
         return True
     stem = re.sub(r"[\d_]+$|^[\d_]+", "", norm_last)
     if _NAMES.fullmatch(stem):
-        beside = [u for u in chain if list(u.path[:-1]) == parents]
+        beside = family.inside[unit.path[:-1]]
         return len(beside) == 1 or _numbers(last) == _numbers(norm_last)
     bare = norm_last.replace(last, "", 1) if last in norm_last else None
     return bare is not None and _NAMES.fullmatch(bare.strip("_")) is not None

@@ -7,6 +7,7 @@ branches (Goyal et al. 2017), LayerScale and ReZero gates, position tables, LoRA
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from initaudit.checkpoint.blocks import Blocks
@@ -45,11 +46,22 @@ def roles(units: Sequence[Unit], blocks: Blocks, heads: frozenset[str]) -> Mappi
     for last in _last_of_branches(units, blocks):
         found.setdefault(last, "residual_last")
     if not heads:
-        outside = [u for u in units if u.op in WEIGHTED and u.name not in blocks.inside]
-        last_one = max(outside, key=lambda unit: natural(unit.path), default=None)
-        if last_one is not None and last_one.op == "linear" and last_one.reason is None:
-            found.setdefault(last_one.name, "head")
+        for end in _unread_by_others(units, blocks):
+            found.setdefault(end, "head")
     return found | dict.fromkeys(heads, "head")
+
+
+def _unread_by_others(units: Sequence[Unit], blocks: Blocks) -> list[str]:
+    """Return the linear layers outside blocks whose width is no other module's input."""
+    inputs = Counter(unit.fan for unit in units if unit.op in WEIGHTED)
+    return [
+        unit.name
+        for unit in units
+        if unit.op == "linear"
+        and unit.reason is None
+        and unit.name not in blocks.inside
+        and not inputs[unit.width]
+    ]
 
 
 def _role(unit: Unit, blocks: Blocks) -> str | None:

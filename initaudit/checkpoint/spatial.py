@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb, isqrt, prod
 
 from initaudit.checkpoint.units import RECURRENT, Unit
@@ -12,6 +12,7 @@ from initaudit.checkpoint.units import RECURRENT, Unit
 PLACES = 16
 """Length of each spatial side, or of a sequence, where nothing tells it."""
 
+_LARGEST = 256
 _SUBSETS = 3000
 
 
@@ -117,8 +118,13 @@ def _times(sides: Sequence[int]) -> str:
 
 
 def _free(convs: Sequence[Unit]) -> int:
+    """Return a side of the input that is small and yet leaves places behind every convolution."""
     doubled = sum(unit.op == "conv_transpose" and unit.attributes["stride"] == 2 for unit in convs)
-    return int(max(2, PLACES >> doubled))
+    side = max(2, PLACES >> doubled)
+    dims = convs[0].dims
+    while side < _LARGEST and _run(convs, (side,) * dims, frozenset(), valid=False) is None:
+        side *= 2
+    return side
 
 
 def _sides(given: tuple[int, ...], channels: int, dims: int) -> tuple[int, ...] | None:
@@ -153,13 +159,31 @@ def _run(
 
 
 def _step(unit: Unit, axis: int, side: int, *, valid: bool) -> int:
-    kernel = _kernel(unit)[axis]
+    kernel, stride, padding = _kernel(unit)[axis], _number(unit, "stride", 0), _padding(unit, axis)
     if unit.op == "conv_transpose":
-        stride = 2 if unit.attributes["stride"] == 2 else 1
-        padding = (kernel - 2) // 2 if stride == 2 else kernel // 2
         return (side - 1) * stride - 2 * padding + kernel
-    padding = 0 if valid else kernel // 2
-    return side + 2 * padding - kernel + 1
+    return (side + (0 if valid else 2 * padding) - kernel) // stride + 1
+
+
+def _step_back(unit: Unit, axis: int, side: int) -> int | None:
+    kernel, stride, padding = _kernel(unit)[axis], _number(unit, "stride", 0), _padding(unit, axis)
+    if unit.op == "conv":
+        before = (side - 1) * stride - 2 * padding + kernel
+    else:
+        steps, rest = divmod(side + 2 * padding - kernel, stride)
+        before = steps + 1 if rest == 0 else 0
+    return before if before > 0 else None
+
+
+def _padding(unit: Unit, axis: int) -> int:
+    return _number(unit, "padding", axis)
+
+
+def _number(unit: Unit, name: str, axis: int) -> int:
+    value = unit.attributes[name]
+    if isinstance(value, tuple):
+        value = value[axis]
+    return value if isinstance(value, int) else 0
 
 
 def _factors(places: int, dims: int) -> tuple[int, ...] | None:
@@ -177,29 +201,48 @@ def _factors(places: int, dims: int) -> tuple[int, ...] | None:
 
 def _backwards(convs: Sequence[Unit], target: tuple[int, ...]) -> tuple[int, ...] | None:
     found: list[int] = []
-    for axis, side in enumerate(target):
-        candidates = range(1, side + sum(max(_kernel(unit)) for unit in convs) + 1)
-        for start in candidates:
-            now = start
-            for unit in convs:
-                now = _step(unit, axis, now, valid=False)
-            if now == side:
-                found.append(start)
-                break
-        else:
+    for axis, end in enumerate(target):
+        side: int | None = end
+        for unit in reversed(convs):
+            side = None if side is None else _step_back(unit, axis, side)
+        if side is None:
             return None
+        found.append(side)
     return tuple(found)
 
 
 def _pooled(
     convs: Sequence[Unit], sides: tuple[int, ...], places: int
 ) -> tuple[tuple[str, ...], bool] | None:
+    hints = _gaps(convs)
+    hinted = (hints, (*hints, convs[-1].name))
     for valid in (False, True):
-        for pools in _subsets([unit.name for unit in convs]):
+        for pools in (*hinted, *_subsets([unit.name for unit in convs])):
             end = _run(convs, sides, frozenset(pools), valid=valid)
             if end is not None and prod(end) == places:
                 return pools, valid
     return None
+
+
+def _gaps(convs: Sequence[Unit]) -> tuple[str, ...]:
+    """Return the modules behind which a numbered container has room for a pool.
+
+    Between two convolutions of an ``nn.Sequential`` two numbers without tensors, or three with a
+    norm, are an activation and a pool.
+    """
+    found: list[str] = []
+    usual = min((b - a for _, a, b in _steps(convs)), default=0)
+    for name, here, there in _steps(convs):
+        if there - here > max(usual, 2):
+            found.append(name)
+    return tuple(found)
+
+
+def _steps(convs: Sequence[Unit]) -> Iterator[tuple[str, int, int]]:
+    for one, two in pairwise(convs):
+        here, there = one.path[-1], two.path[-1]
+        if one.path[:-1] == two.path[:-1] and here.isdecimal() and there.isdecimal():
+            yield one.name, int(here), int(there)
 
 
 def _subsets(names: list[str]) -> Iterator[tuple[str, ...]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from initaudit.checkpoint import blocks as skips
-from initaudit.checkpoint import norms, order, roles, spatial
+from initaudit.checkpoint import norms, order, orientation, roles, spatial, trunk
 from initaudit.checkpoint.groups import Group, grouped
 from initaudit.checkpoint.layers import Activation, Chain, apart, connected
 from initaudit.checkpoint.stored import FLOATS, Config
-from initaudit.checkpoint.units import NORMS, WEIGHTED, Layout, Unit, convolved, oriented, read
+from initaudit.checkpoint.units import NORMS, WEIGHTED, Unit, read
 from initaudit.network import (
     UNKNOWN_ACTIVATION,
     Assumption,
@@ -48,7 +48,7 @@ def build(
     """
     weights, foreign = _sorted_out(tensors)
     groups = _tied(grouped(weights), weights, aliases or {})
-    units, guessed = _resolved([read(group) for group in groups])
+    units, guessed = orientation.resolved([read(group) for group in groups])
     blocks = skips.find(units)
     reasons = {**blocks.inside, **{u.name: u.reason for u in units if u.reason is not None}}
     found = _chain(units, reasons, blocks)
@@ -59,15 +59,20 @@ def build(
         reasons |= {unit.name: reason for unit, reason in found.beside}
         free = [u for u in units if u.op in NORMS and u.name not in reasons]
         placed = norms.place(found.units, free)
-        reasons |= {unit.name: reason for unit, reason in placed.left}
         plan = spatial.plan(found.units, shape)
-        if plan.reason is None:
-            chain = Chain(found.units, placed, plan, acts)
+        reasons |= {unit.name: reason for unit, reason in placed.left}
+        why_not = plan.reason
+        if placed.left:
+            why_not = f"the norm {placed.left[0][0].name}, whose place is not known, may be between"
+        if why_not is None:
+            chain = Chain(found.units, placed, plan, acts, _slopes(units))
         else:
-            reasons |= {unit.name: plan.reason for unit in found.units}
+            for unit in units:
+                reasons.setdefault(unit.name, why_not)
     ends = frozenset({chain.units[-1].name}) if chain is not None else frozenset()
     given = roles.roles(units, blocks, ends | found.ends if found is not None else ends)
-    run, used, notes = connected(chain, given) if chain is not None else ((), frozenset(), ())
+    taken = {unit.name for unit in units}
+    run, used, notes = ((), frozenset(), ()) if chain is None else connected(chain, given, taken)
     rest = [unit for unit in units if unit.name not in used]
     why = [(u.name, reasons.get(u.name) or "what feeds it is not known") for u in rest]
     said = [*_told(found, chain), *guessed, *(note for u in units if (note := u.note)), *notes]
@@ -82,7 +87,7 @@ def build(
     )
 
 
-def _source(found: order.Order | None) -> Topology:
+def _source(found: trunk.Trunk | None) -> Topology:
     return "shapes" if found is not None and found.by == "widths" else "names"
 
 
@@ -133,76 +138,9 @@ def _tied(
 _HEAD_RANK = order.natural(("head",))[0][0]
 
 
-def _resolved(units: list[Unit]) -> tuple[list[Unit], list[str]]:
-    """Settle what one module alone does not tell: (in, out) and transposed kernels."""
-    settled, notes = _orientations(units)
-    by_name = {unit.name: unit for unit in settled}
-    for unit in settled:
-        if unit.op == "conv" and not unit.decided and unit.layout == "oi":
-            first, second = unit.weight.shape[:2]
-            near = [u for u in settled if u.op in NORMS and _follows(unit, u)]
-            beside = [u for u in settled if u.dims and u.path[:-1] == unit.path[:-1]]
-            if first != second and any(norm.width == second for norm in near):
-                by_name[unit.name] = convolved(unit, transposed=True, decided=True)
-            elif any(norm.width == first for norm in near) or len(beside) < 2:
-                by_name[unit.name] = convolved(unit, transposed=False, decided=True)
-    for unit in list(by_name.values()):
-        if unit.op == "conv" and not unit.decided:
-            beside = [u for u in by_name.values() if u.dims and u.path[:-1] == unit.path[:-1]]
-            sure = [u.op for u in beside if u.decided]
-            transposed = bool(sure) and all(op == "conv_transpose" for op in sure)
-            by_name[unit.name] = convolved(unit, transposed=transposed, decided=True)
-    result = list(by_name.values())
-    notes += [
-        f"{unit.name} is a transposed convolution with stride {unit.attributes['stride']}: "
-        "stride and padding are not stored"
-        for unit in result
-        if unit.op == "conv_transpose"
-    ]
-    return result, notes
-
-
-def _follows(unit: Unit, norm: Unit) -> bool:
-    if unit.path[:-1] != norm.path[:-1]:
-        return False
-    here, there = unit.path[-1], norm.path[-1]
-    if here.isdecimal() and there.isdecimal():
-        return int(there) == int(here) + 1
-    return re.findall(r"\d+", here) == re.findall(r"\d+", there)
-
-
-def _orientations(units: list[Unit]) -> tuple[list[Unit], list[str]]:
-    """Read hand-written matrices as (in, out) or (out, in): by biases, then by the chain."""
-    matrices = [u for u in units if u.op == "linear" and u.group.style == "numpy"]
-    open_ = [unit for unit in matrices if not unit.decided]
-    if not open_:
-        return units, []
-    votes = {unit.layout for unit in matrices if unit.decided}
-    names = ", ".join(unit.name for unit in open_)
-    if len(votes) == 1:
-        layout = votes.pop()
-        note = f"{names} read as {_AXES[layout]}, as the biases of the other layers tell"
-    else:
-        layouts: tuple[Layout, ...] = ("io", "oi")
-        ways = {
-            layout: order.find([oriented(u, layout) if u in open_ else u for u in matrices])
-            for layout in layouts
-        }
-        fitting = [layout for layout in layouts if (way := ways[layout]) and way.by == "names"]
-        fitting = fitting or [layout for layout in layouts if ways[layout]]
-        layout = fitting[0] if fitting else "io"
-        why = "the way in which their widths meet" if len(fitting) == 1 else "a guess"
-        note = f"{names} read as {_AXES[layout]}: {why}"
-    asked = {unit.name for unit in open_}
-    return [oriented(u, layout) if u.name in asked else u for u in units], [note]
-
-
-_AXES = {"io": "(in, out)", "oi": "(out, in)"}
-
-
 def _chain(
     units: Sequence[Unit], reasons: dict[str, str], blocks: skips.Blocks
-) -> order.Order | None:
+) -> trunk.Trunk | None:
     """Return the chain, or None after telling each module why there is none."""
     usable = [
         unit
@@ -212,7 +150,8 @@ def _chain(
     for unit in units:
         if roles.is_table(unit):
             reasons[unit.name] = "a table that is added to a signal"
-    broken = next((unit.name for unit in units if _breaks(unit)), None)
+    widths = {width for unit in usable for width in (unit.fan, unit.width)}
+    broken = next((unit.name for unit in units if _breaks(unit, widths)), None)
     why = None
     found = None
     if any(unit.op in WEIGHTED and unit.name in blocks.inside for unit in units):
@@ -220,7 +159,7 @@ def _chain(
     elif broken is not None:
         why = f"{broken}, which may stand between the others, could not be read"
     elif usable:
-        found = order.find(usable)
+        found = trunk.find(usable)
         why = None if found else "no single order of the layers is told by their names and widths"
     if why is not None:
         for unit in units:
@@ -228,12 +167,28 @@ def _chain(
     return found
 
 
-def _breaks(unit: Unit) -> bool:
-    parts = unit.group.parts
-    deep = any(len(tensor.shape) > 1 for tensor in parts.values())
-    return unit.reason is not None and "lora" not in unit.attributes and deep and (
-        "value" not in parts
-    )  # fmt: skip
+def _breaks(unit: Unit, widths: Set[int]) -> bool:
+    """Return whether a module that could not be read may stand inside a chain.
+
+    A matrix whose name tells no layer may if it meets widths of the chain on both sides.
+    """
+    if unit.reason is None or "lora" in unit.attributes or roles.is_table(unit):
+        return False
+    if "value" in unit.group.parts:
+        shape = unit.group.parts["value"].shape
+        return len(shape) > 1 and {shape[0], shape[-1]} <= widths
+    return any(len(tensor.shape) > 1 for tensor in unit.group.parts.values())
+
+
+def _slopes(units: Sequence[Unit]) -> dict[tuple[str, ...], float]:
+    """Return the mean slope of each PReLU that is numbered in its container, by its path."""
+    return {
+        unit.path: mean
+        for unit in units
+        if unit.attributes.get("prelu")
+        and unit.path[-1].isdecimal()
+        and (mean := unit.weight.mean) is not None
+    }
 
 
 def _activation(units: Sequence[Unit], config: Config | None, given: str | None) -> Activation:
@@ -250,7 +205,7 @@ def _activation(units: Sequence[Unit], config: Config | None, given: str | None)
     return Activation(UNKNOWN_ACTIVATION, note)
 
 
-def _told(found: order.Order | None, chain: Chain | None) -> list[str]:
+def _told(found: trunk.Trunk | None, chain: Chain | None) -> list[str]:
     if found is None or chain is None:
         return []
     names = [unit.name for unit in found.units]

@@ -22,6 +22,8 @@ _GATES: Mapping[int, str] = {4: "lstm", 3: "gru", 1: "rnn"}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _TABLES = frozenset({"emb", "embed", "embeds", "embedding", "embeddings", "wte", "wpe", "lookup"})
+KERAS_TRANSPOSED = "a Keras transposed kernel, whose last axes are (out, in)"
+
 _TRANSPOSED = re.compile(r"transpos|deconv|upconv|up_conv|convt|conv_t|tconv", re.IGNORECASE)
 _NORMED = frozenset({"norm", "ln", "bn", "gn", "rms", "rmsnorm", "layernorm", "batchnorm",
                      "groupnorm", "instancenorm"})  # fmt: skip
@@ -275,34 +277,44 @@ def oriented(unit: Unit, layout: Layout) -> Unit:
 def _convolution(
     group: Group, shape: tuple[int, ...], bias: Tensor | None, reason: str | None, note: str | None
 ) -> Unit:
-    layout: Layout = "oi" if group.style == "torch" else "io"
+    layout = _kernel_layout(group, shape, bias)
     first, second = (shape[0], shape[1]) if layout == "oi" else (shape[-1], shape[-2])
     unit = Unit(group, "conv", second, first, layout, reason=reason, note=note)
     named = bool(_TRANSPOSED.search(group.name))
-    told = bias is not None and bias.count != first and bias.count == second
-    certain = named or told or (bias is not None and first != second)
-    return convolved(unit, transposed=named or told, decided=certain)
+    told = bias is not None and first != second and bias.count in {first, second}
+    transposed = bias is not None and bias.count == second if told else named
+    if transposed and layout == "io" and (told or "_transpose" in group.name):
+        reason = reason or KERAS_TRANSPOSED
+    return replace(convolved(unit, transposed=transposed, decided=named or told), reason=reason)
+
+
+def _kernel_layout(group: Group, shape: tuple[int, ...], bias: Tensor | None) -> Layout:
+    """Return where a kernel has its channels; hand-written ones may have them on either side."""
+    if group.style != "numpy":
+        return "oi" if group.style == "torch" else "io"
+    if bias is not None and (bias.count == shape[0]) != (bias.count == shape[-1]):
+        return "oi" if bias.count == shape[0] else "io"
+    behind, ahead = set(shape[2:]), set(shape[:-2])
+    return "oi" if len(behind) == 1 and max(behind) < min(shape[:2]) and len(ahead) > 1 else "io"
 
 
 def convolved(unit: Unit, *, transposed: bool, decided: bool) -> Unit:
     """Return a convolution read as a transposed one or not.
 
     Stored shapes: torch (out, in/groups, *k) and transposed (in, out/groups, *k); Keras and Flax
-    (*k, in/groups, out). Stride and padding are not stored: they are assumed.
+    (*k, in/groups, out), for Flax' transposed ones too. Stride and padding are not stored: an
+    even kernel is taken to have stride 2, since no padding keeps the number of places with it.
     """
     shape = unit.weight.shape
     kernel = shape[2:] if unit.layout == "oi" else shape[:-2]
     first, second = (shape[0], shape[1]) if unit.layout == "oi" else (shape[-1], shape[-2])
     fan, width = second, first
-    op = "conv"
-    stride = 1
-    padding = tuple(k // 2 for k in kernel)
-    if transposed:
-        op = "conv_transpose"
-        if unit.layout == "oi":
-            fan, width = first, second
-        if all(k % 2 == 0 for k in kernel):
-            stride, padding = 2, tuple((k - 2) // 2 for k in kernel)
+    op = "conv_transpose" if transposed else "conv"
+    if transposed and unit.layout == "oi":
+        fan, width = first, second
+    halved = all(k % 2 == 0 for k in kernel)
+    stride = 2 if halved else 1
+    padding = tuple((k - 2) // 2 if halved else k // 2 for k in kernel)
     attributes: dict[str, Attribute] = {
         "layout": unit.layout, "groups": 1, "dims": len(kernel), "stride": stride,
         "padding": padding[0] if len(set(padding)) == 1 else padding, "dilation": 1,

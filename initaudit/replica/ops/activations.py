@@ -6,7 +6,6 @@ import numpy as np
 
 from initaudit.network import Attribute
 from initaudit.replica.ops.op import (
-    Array,
     Attributes,
     Cache,
     Inputs,
@@ -16,6 +15,7 @@ from initaudit.replica.ops.op import (
     axis,
 )
 from initaudit.signal import ACTIVATIONS, Activation, leaky_relu
+from initaudit.special import Array
 
 
 def function_of(attributes: Attributes) -> Activation:

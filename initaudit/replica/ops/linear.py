@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from initaudit.replica.ops.op import Array, Attributes, Cache, Inputs, Op, OpError, Params
+from initaudit.replica.ops.op import Attributes, Cache, Inputs, Op, OpError, Params, need
+from initaudit.special import Array
 
 
 def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
-    (x,), weight = inputs, params["weight"]
+    (x,), (weight,) = inputs, need(params, "weight")
     swapped = attributes.get("layout", "oi") == "io"
+    if weight.ndim != 2:
+        raise OpError(f"its weight has shape {weight.shape}, not two dimensions")
     matrix = weight if swapped else weight.T
-    if matrix.ndim != 2 or x.shape[-1] != matrix.shape[0]:
+    if x.shape[-1] != matrix.shape[0]:
         raise OpError(f"its weight reads {matrix.shape[0]} features, its input has {x.shape[-1]}")
-    y = x @ matrix
+    y: Array = x @ matrix
     if "bias" in params:
-        y += params["bias"]
+        y = y + params["bias"]
     return y, (x, matrix, swapped, "bias" in params)
 
 
@@ -29,10 +32,12 @@ def _backward(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
 
 
 def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
-    (tokens,), table = inputs, params["weight"]
+    (tokens,), (table,) = inputs, need(params, "weight")
     if not np.issubdtype(tokens.dtype, np.integer):
         raise OpError("it looks up whole numbers, its input is not")
-    return table[tokens], (tokens, table.shape)
+    if table.ndim != 2 or tokens.max(initial=0) >= len(table):
+        raise OpError(f"its table of shape {table.shape} does not hold every token")
+    return table[tokens].astype(np.float64), (tokens, table.shape)
 
 
 def _scatter(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:

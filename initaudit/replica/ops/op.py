@@ -36,6 +36,14 @@ class Op:
     features: Features = "same"
 
 
+def need(params: Params, *names: str) -> tuple[Array, ...]:
+    """Return parameters by role; OpError where one is missing."""
+    missing = [name for name in names if name not in params]
+    if missing:
+        raise OpError(f"it has no {' and no '.join(missing)}")
+    return tuple(params[name] for name in names)
+
+
 def number(attributes: Attributes, name: str, default: int) -> int:
     """Return an attribute that is one whole number; OpError where it is not."""
     value = attributes.get(name, default)

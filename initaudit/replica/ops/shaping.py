@@ -7,7 +7,6 @@ from math import prod
 import numpy as np
 
 from initaudit.replica.ops.op import (
-    Array,
     Attributes,
     Cache,
     Inputs,
@@ -16,6 +15,7 @@ from initaudit.replica.ops.op import (
     Params,
     axis,
 )
+from initaudit.special import Array
 
 
 def _narrow(d_output: Array, shape: tuple[int, ...]) -> Array:

@@ -1,0 +1,223 @@
+"""Checkpoints to a report: read, measure, build, propagate, judge."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+import initaudit.checks  # noqa: F401  (the checks register themselves)
+from initaudit import graph, remedy
+from initaudit.assemble import network_report
+from initaudit.checkpoint import origin, reading, statistics, topology
+from initaudit.checkpoint.groups import out_axis
+from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError
+from initaudit.finding import Fact, Finding, NetworkReport, Report
+from initaudit.judge import Built, Stored, judge, judge_open
+from initaudit.network import Layer, Network, Site, Tensor, Unread
+from initaudit.options import Options, Progress, rules_for
+from initaudit.propagate import MORE, Propagation, propagate
+from initaudit.rulebook import Rule
+from initaudit.version import VERSION
+
+NO_WEIGHTS = "holds no weight matrix: there is nothing to judge"
+
+
+@dataclass(frozen=True, slots=True)
+class _Audited:
+    findings: tuple[Finding, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    network: NetworkReport | None = None
+    failed: bool = False
+
+
+def quiet(what: str, share: float) -> None:
+    """Report no progress."""
+
+
+def audit_mapping(arrays: Mapping[str, Any], name: str, options: Options) -> Report:
+    """Audit arrays in memory, by name.
+
+    Raises:
+        OptionsError: for options that cannot be used.
+    """
+    rules = rules_for(options)
+    checkpoint = reading.from_mapping(arrays, name)
+    return _report([_audited(lambda: checkpoint, name, options, rules, quiet)], 1)
+
+
+def audit_paths(paths: Sequence[Path], options: Options, progress: Progress = quiet) -> Report:
+    """Audit files and folders; what cannot be read is an `Unread` and the rest is judged.
+
+    Raises:
+        OptionsError: for options that cannot be used.
+    """
+    rules = rules_for(options)
+    audited: list[_Audited] = []
+    files = 0
+    for path in paths:
+        try:
+            found = reading.find_checkpoints(path) if _is_folder(path) else [path]
+        except CheckpointError as error:
+            audited.append(_unreadable(error.path, error.reason))
+            continue
+        files += len(found)
+        named = len(found) == 1
+        for file in found:
+            read = partial(reading.read_checkpoint, file)
+            one = _audited(read, str(file), options, rules, progress)
+            audited.append(one if named else replace(one, failed=False))
+    return _report(audited, files)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _unreadable(path: str, reason: str) -> _Audited:
+    return _Audited(unread=(Unread(Site(path), reason),), failed=True)
+
+
+def _report(audited: Iterable[_Audited], files: int) -> Report:
+    every = list(audited)
+    return Report(
+        findings=tuple(f for a in every for f in a.findings),
+        unread=tuple(u for a in every for u in a.unread),
+        networks=tuple(a.network for a in every if a.network is not None),
+        files=files,
+        failed=any(a.failed for a in every),
+        version=VERSION,
+    )
+
+
+def _audited(
+    read: Callable[[], Checkpoint],
+    path: str,
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress,
+) -> _Audited:
+    try:
+        return _judged(read(), options, rules, progress)
+    except CheckpointError as error:
+        return _unreadable(error.path, error.reason)
+    except MemoryError:
+        return _unreadable(path, "needs more memory than there is")
+    except RecursionError:
+        return _unreadable(path, "is nested too deeply")
+
+
+def _judged(
+    checkpoint: Checkpoint, options: Options, rules: Mapping[str, Rule], progress: Progress
+) -> _Audited:
+    tensors, broken = _measured(checkpoint, options, progress)
+    unread = (*checkpoint.unread, *broken)
+    network = topology.build(
+        tensors,
+        name=Path(checkpoint.path).name,
+        path=checkpoint.path,
+        config=checkpoint.config,
+        aliases=checkpoint.aliases,
+        input_shape=options.input_shape,
+        activation=options.activation,
+    )
+    decided, evidence = origin.decide(tensors, network, options.stage)  # type: ignore[arg-type]
+    network = replace(network, origin=decided, evidence=evidence)
+    holder = {
+        p.tensor.name: layer
+        for layer in network.layers
+        for p in layer.params
+        if p.tensor is not None
+    }
+    arrays = _reader(checkpoint)
+    cure = _cure(network)
+    subject = Stored(network, tuple(tensors), holder)
+    findings = judge(subject, rules, cure)
+    if not any(len(t.shape) > 1 and t.count and t.dtype in FLOATS for t in tensors):
+        reason = Unread(Site(checkpoint.path), NO_WEIGHTS)
+        return _Audited(findings, (*unread, reason), failed=True)
+    findings += judge(Built(network, arrays), rules, cure)
+    propagation, more = _sent(network, arrays, options, rules, progress)
+    findings = one_cause((*findings, *more), rules)
+    report = network_report(network, tensors, propagation, findings)
+    return _Audited(findings, unread, report, failed=bool(unread))
+
+
+def _measured(
+    checkpoint: Checkpoint, options: Options, progress: Progress
+) -> tuple[list[Tensor], list[Unread]]:
+    total = sum(stored.nbytes for stored in checkpoint.arrays) or 1
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(f"reading {Path(checkpoint.path).name}", done / total)
+
+    return statistics.measure_all(
+        checkpoint.arrays, out_axis, progress=advance, threads=options.threads
+    )
+
+
+def _reader(checkpoint: Checkpoint) -> Callable[[str], NDArray[Any]]:
+    by_name = {stored.name: stored for stored in checkpoint.arrays}
+
+    @cache
+    def arrays(name: str) -> NDArray[Any]:
+        return reading.array(by_name[checkpoint.aliases.get(name, name)])
+
+    return arrays
+
+
+def _cure(network: Network) -> Callable[[Layer | None], tuple[Mapping[str, Fact], str]]:
+    return lambda layer: remedy.cure(network, layer)
+
+
+def _sent(
+    network: Network,
+    arrays: Callable[[str], NDArray[Any]],
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress,
+) -> tuple[Propagation, tuple[Finding, ...]]:
+    """Propagate and judge the signal, with more samples where a verdict is close to its limit."""
+    if not graph.weighted(network):
+        return Propagation(()), ()
+    step = lambda share: progress(f"sending signals through {network.name}", share)  # noqa: E731
+    propagation = propagate(network, arrays, options, step)
+    findings = _signal(network, propagation, rules)
+    if any("margin_decades" in f.facts for f in findings):
+        propagation = propagate(network, arrays, options, step, samples=options.samples * MORE)
+        findings = _signal(network, propagation, rules)
+    return propagation, findings
+
+
+def _signal(
+    network: Network, propagation: Propagation, rules: Mapping[str, Rule]
+) -> tuple[Finding, ...]:
+    if not propagation.sent:
+        return ()
+    if len(propagation.sent) > 1:
+        return judge_open(propagation.sent, rules, _cure(network))
+    return judge(propagation.sent[0], rules, _cure(network))
+
+
+def one_cause(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[Finding, ...]:
+    """Leave out findings that another one at the same layer already explains."""
+    at: dict[str, set[str | None]] = {}
+    for finding in findings:
+        layers = {site.layer for site in (finding.site, *finding.related)}
+        at.setdefault(finding.rule, set()).update(layers - {None})
+    return tuple(
+        f
+        for f in findings
+        if not any(f.site.layer in at.get(other, ()) for other in rules[f.rule].yields_to)
+    )

@@ -1,0 +1,73 @@
+"""A call's arguments against a callable's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import EllipsisType
+from typing import TypeAlias
+
+from initaudit.catalogue.entries import REQUIRED, UNKNOWN, Parameter, Value
+
+UnreadableArguments: TypeAlias = EllipsisType
+"""``...`` stands for ``*args`` among positional and for ``**kwargs`` among keyword values."""
+
+
+def bind(
+    parameters: Sequence[Parameter],
+    positional: Sequence[Value | UnreadableArguments],
+    keywords: Mapping[str, Value | UnreadableArguments],
+) -> dict[str, Value] | None:
+    """Return the arguments that were given, by parameter name; defaults are not filled in.
+
+    A variadic parameter holds a tuple, or the one tuple or unknown value that it was given.
+    None where the call does not fit: an argument too many or twice, an unknown keyword, a
+    required one missing, or ``*args``/``**kwargs`` (`UnreadableArguments`) in it.
+    """
+    bound: dict[str, Value] = {}
+    rest = list(positional)
+    for parameter in parameters:
+        if not rest:
+            break
+        if parameter.kind == "variadic":
+            bound[parameter.name] = _spread(rest)
+            rest = []
+        elif parameter.kind == "plain":
+            first = rest.pop(0)
+            if isinstance(first, EllipsisType):
+                return None
+            bound[parameter.name] = first
+    names = {p.name for p in parameters}
+    if rest or any(isinstance(v, EllipsisType) for v in (*positional, *keywords.values())):
+        return None
+    for name, value in keywords.items():
+        if name not in names or name in bound or isinstance(value, EllipsisType):
+            return None
+        bound[name] = value
+    missing = (
+        p for p in parameters if p.default is REQUIRED and p.kind != "variadic"
+        and p.name not in bound
+    )  # fmt: skip
+    return None if any(missing) else bound
+
+
+def argument(
+    parameters: Sequence[Parameter], bound: Mapping[str, Value], name: str | None
+) -> Value:
+    """Return what a parameter holds: the argument, else the default, else unknown."""
+    if name in bound:
+        return bound[name]
+    for parameter in parameters:
+        if parameter.name == name and parameter.default is not REQUIRED:
+            return parameter.default
+    return UNKNOWN
+
+
+def filled(parameters: Sequence[Parameter], bound: Mapping[str, Value]) -> dict[str, Value]:
+    """Return every parameter's value: see `argument`."""
+    return {p.name: argument(parameters, bound, p.name) for p in parameters}
+
+
+def _spread(values: Sequence[Value | UnreadableArguments]) -> Value:
+    if len(values) == 1 and (isinstance(values[0], tuple) or values[0] is UNKNOWN):
+        return values[0]
+    return tuple(UNKNOWN if isinstance(v, EllipsisType) else v for v in values)

@@ -1,0 +1,190 @@
+"""Weights that are all zero or all one value, where that keeps a network from training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from initaudit import fans, graph
+from initaudit.judge import Built, Hit, Limits, Stored, check
+from initaudit.network import Layer, Network, Tensor
+from initaudit.places import site_of, sites
+from initaudit.rulebook import Severity
+
+# At exactly 0 a rectifier passes neither signal nor gradient (theory.md 4.6).
+_DEAD_AT_ZERO = frozenset({"relu", "relu6", "relu2"})
+
+
+@check("IA101", "network")
+def zero_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
+    """Two zero weights on one path, or one in front of a rectifier, stop all learning."""
+    network = subject.network
+    chain = graph.weighted(network)
+    zero = [layer for layer in chain if _zero(fans.weight_of(layer))]
+    if len(zero) >= limits["chain"]:
+        inner = zero[:-1]
+        drawn = [x for x in inner if not _bias_constant(x)]
+        yield _zero_hit(network, zero, len(chain), Severity.WARNING if drawn else None)
+    elif zero and (dead := _before_rectifier(network, zero[0])):
+        yield _zero_hit(network, zero, len(chain), None, dead)
+    pairs = _dead_pairs(network)
+    for a, b in pairs:
+        first, second = site_of(network, a), site_of(network, b)
+        yield Hit(
+            first,
+            {"layers": 2, "of": 2, "reason": "both factors of a low-rank pair are zero"},
+            a,
+            related=(second,),
+        )
+
+
+@check("IA102", "network")
+def constant_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
+    """Constant weights in a row make all units between them compute the same."""
+    network = subject.network
+    chain = graph.weighted(network)
+    flat = [(x, t) for x in chain if (t := fans.weight_of(x)) is not None and t.constant]
+    runs = _runs([layer for layer, _ in flat], chain)
+    long = [run for run in runs if len(run) >= limits["chain"] and not all(map(_all_zero, run))]
+    if not long:
+        return
+    found = [layer for run in long for layer in run]
+    values = sorted({t.mean for layer, t in flat if layer in found and t.mean is not None})
+    shown = " and ".join(f"{v:.3g}" for v in values[:3])
+    shared = all(_bias_constant(layer) for layer in found)
+    yield Hit(
+        site_of(network, found[0]),
+        {"layers": len(found), "of": len(chain), "value": shown},
+        found[0],
+        severity=None if shared else Severity.WARNING,
+        related=sites(network, found[1:]),
+    )
+
+
+@check("IA303", "tensor")
+def all_equal(subject: Stored, limits: Limits) -> Iterator[Hit]:
+    """A lone constant matrix where neither its role nor its place makes that right."""
+    network = subject.network
+    inside = graph.placed(network)
+    reported = {x.name for x in _in_chains(network)}
+    found: list[tuple[Tensor, Layer, bool]] = []
+    for tensor in subject.tensors:
+        layer = subject.holder.get(tensor.name)
+        if layer is None or not _may_not_be_flat(tensor, layer, network, limits):
+            continue
+        if layer.name not in reported and not _single_rectified(network, layer, reported):
+            found.append((tensor, layer, layer.name in inside))
+    firm = [f for f in found if f[2] or network.origin == "trained"]
+    for group, severity in ((firm, None), ([f for f in found if f not in firm], Severity.NOTE)):
+        if group:
+            tensor, layer, _ = group[0]
+            value = tensor.minimum or 0.0
+            yield Hit(
+                site_of(network, layer, tensor),
+                {"value": value, "elements": tensor.count, "tensors": len(group)},
+                layer,
+                severity=severity,
+                related=tuple(site_of(network, x, t) for t, x, _ in group[1:]),
+            )
+
+
+def _zero(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.count > 0 and tensor.zeros == tensor.count
+
+
+def _all_zero(layer: Layer) -> bool:
+    return _zero(fans.weight_of(layer))
+
+
+def _bias_constant(layer: Layer) -> bool:
+    bias = layer.param("bias")
+    return bias is None or bias.tensor is None or bias.tensor.constant
+
+
+def _bias_zero(layer: Layer) -> bool:
+    bias = layer.param("bias")
+    return bias is None or _zero(bias.tensor)
+
+
+def _zero_hit(
+    network: Network,
+    zero: list[Layer],
+    of: int,
+    severity: Severity | None,
+    reason: str = "they multiply, so neither gets a gradient",
+) -> Hit:
+    return Hit(
+        site_of(network, zero[0]),
+        {"layers": len(zero), "of": of, "reason": reason},
+        zero[0],
+        severity=severity,
+        related=sites(network, zero[1:]),
+    )
+
+
+def _before_rectifier(network: Network, layer: Layer) -> str:
+    """Return why one zero layer is enough: a rectifier at exactly 0 passes no gradient."""
+    following = graph.activation_after(network, layer.name)
+    if following is None or not _bias_zero(layer) or graph.normed(network, layer.name):
+        return ""
+    function = str(following.attributes.get("function"))
+    if function not in _DEAD_AT_ZERO:
+        return ""
+    return f"its outputs are exactly 0, where the derivative of {function} is 0"
+
+
+def _single_rectified(network: Network, layer: Layer, reported: Iterable[str]) -> bool:
+    return (
+        layer.name in graph.placed(network)
+        and not reported
+        and _all_zero(layer)
+        and bool(_before_rectifier(network, layer))
+    )
+
+
+def _dead_pairs(network: Network) -> list[tuple[Layer, Layer]]:
+    """Return LoRA pairs whose factors are both zero."""
+    by_role: dict[str, dict[str, Layer]] = {}
+    for layer in network.layers:
+        role = layer.attributes.get("role")
+        if role in {"lora_a", "lora_b"} and (tensor := fans.weight_of(layer)) and _zero(tensor):
+            stem = layer.name.lower().replace("lora_a", "lora_*").replace("lora_b", "lora_*")
+            stem = stem.replace("lora_down", "lora_*").replace("lora_up", "lora_*")
+            by_role.setdefault(stem, {})[str(role)] = layer
+    return [(pair["lora_a"], pair["lora_b"]) for pair in by_role.values() if len(pair) == 2]
+
+
+def _runs(some: list[Layer], chain: tuple[Layer, ...]) -> list[list[Layer]]:
+    """Return the runs of neighbours in ``chain``, joined where two or more units lie between."""
+    runs: list[list[Layer]] = []
+    names = {layer.name for layer in some}
+    previous: Layer | None = None
+    for layer in chain:
+        if layer.name in names:
+            if runs and previous is runs[-1][-1] and (fans.units(previous) or 0) > 1:
+                runs[-1].append(layer)
+            else:
+                runs.append([layer])
+        previous = layer
+    return runs
+
+
+def _in_chains(network: Network) -> list[Layer]:
+    """Return the layers that the chain rules above speak of."""
+    chain = graph.weighted(network)
+    flat = [x for x in chain if (t := fans.weight_of(x)) is not None and t.constant]
+    zero = [x for x in flat if _all_zero(x)]
+    return [
+        *(zero if len(zero) > 1 else []),
+        *(x for run in _runs(flat, chain) if len(run) > 1 for x in run),
+    ]
+
+
+def _may_not_be_flat(tensor: Tensor, layer: Layer, network: Network, limits: Limits) -> bool:
+    """Return whether a matrix is constant although nothing in its name or place allows that."""
+    if not tensor.constant or len(tensor.shape) < 2 or tensor.count < limits["elements"]:
+        return False
+    if layer.op not in graph.WEIGHTED or layer.attributes.get("role") is not None:
+        return False
+    depthwise = layer.op != "linear" and 1 in tensor.shape[:2]
+    weight = layer.param("weight")
+    return weight is not None and weight.tensor is tensor and not depthwise

@@ -1,0 +1,108 @@
+"""What an audit may be told, and the mistakes in that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from initaudit.rulebook import Rule, RulebookError, chosen, load, unmatched, with_limits
+from initaudit.signal import ACTIVATIONS
+
+STAGES = ("auto", "init", "trained")
+FEWEST_SAMPLES = 16
+MOST_SAMPLES = 65_536
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of it that is done."""
+
+
+class OptionsError(ValueError):
+    """Options that cannot be used: ``mistakes`` are one line each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an audit is told.
+
+    ``activation`` replaces what a ``config.json`` says; ``input_shape`` is that of one sample,
+    channels first. ``select`` and ``ignore`` are rule ids, prefixes or names; ``limits`` replaces
+    thresholds by rule and name; ``rules`` are folders of pages merged over the built-in ones.
+    ``samples`` random inputs are drawn from ``seed``; ``probe`` is a few training steps on the
+    replica. ``threads`` read the file.
+    """
+
+    stage: str = "auto"
+    activation: str | None = None
+    input_shape: tuple[int, ...] | None = None
+    seed: int = 0
+    samples: int = 256
+    probe: bool = True
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    rules: tuple[Path, ...] = ()
+    threads: int = 2
+
+
+def rules_for(options: Options) -> Mapping[str, Rule]:
+    """Return the rules that are on, with their limits.
+
+    Raises:
+        OptionsError: with everything in the options that is wrong.
+    """
+    mistakes = _values(options)
+    try:
+        rules = load(options.rules)
+    except RulebookError as error:
+        raise OptionsError([*mistakes, str(error)]) from None
+    for pattern in unmatched(rules, (*options.select, *options.ignore)):
+        mistakes.append(f"{pattern!r} names no rule: `initaudit rules` lists them")
+    mistakes += limit_mistakes(rules, options.limits)
+    if mistakes:
+        raise OptionsError(mistakes)
+    on = chosen(rules, options.select, options.ignore)
+    limited = with_limits(rules, options.limits)
+    return {key: rule for key, rule in limited.items() if key in on}
+
+
+def limit_mistakes(
+    rules: Mapping[str, Rule], limits: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    """Return what is wrong with replaced limits, one line each."""
+    mistakes = []
+    for key, values in limits.items():
+        if key not in rules:
+            mistakes.append(f"limits.{key}: there is no such rule")
+            continue
+        known = rules[key].limits
+        for name, value in values.items():
+            where = f"limits.{key}.{name}"
+            if name not in known:
+                mistakes.append(f"{where}: {key} has the limits {', '.join(sorted(known))}")
+            elif isinstance(value, bool) or not isinstance(value, int | float):
+                mistakes.append(f"{where}: must be a number")
+    return mistakes
+
+
+def _values(options: Options) -> list[str]:
+    mistakes = []
+    if options.stage not in STAGES:
+        mistakes.append(f"stage {options.stage!r}: must be one of {', '.join(STAGES)}")
+    if options.activation is not None and options.activation not in ACTIVATIONS:
+        known = ", ".join(sorted(ACTIVATIONS))
+        mistakes.append(f"activation {options.activation!r} is not known: use one of {known}")
+    if not FEWEST_SAMPLES <= options.samples <= MOST_SAMPLES:
+        mistakes.append(
+            f"samples {options.samples}: must lie between {FEWEST_SAMPLES} and {MOST_SAMPLES:,}"
+        )
+    if options.seed < 0:
+        mistakes.append(f"seed {options.seed}: must not be negative")
+    shape = options.input_shape
+    if shape is not None and (not shape or any(extent < 1 for extent in shape)):
+        mistakes.append("input shape: must be whole numbers above zero, such as 3,224,224")
+    return mistakes

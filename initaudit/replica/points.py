@@ -1,0 +1,56 @@
+"""Where a network is measured: its hidden layers as pre-activation and output, and its head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from initaudit import graph
+from initaudit.network import Layer, Network
+
+RECURRENT = frozenset({"lstm", "gru", "rnn"})
+_OPENING = graph.WEIGHTED | RECURRENT | {"add", "multiply", "concat"}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One hidden layer that every path crosses, by the names of two layers.
+
+    ``before`` gives the pre-activation and ``behind`` what the activation makes of it; both are
+    the same layer where no activation follows.
+    """
+
+    before: str
+    behind: str
+
+
+def hidden(network: Network) -> tuple[Point, ...]:
+    """Return the hidden layers that every path from input to output crosses, in order.
+
+    A point opens at a weight, a recurrent layer, or where branches meet; with a norm between the
+    weight and its activation, the norm's output is the pre-activation. Branches beside a skip
+    connection, the head and what follows it are left out.
+    """
+    crossed = graph.bottlenecks(network)
+    head = graph.head(network)
+    found: dict[str, Point] = {}
+    for layer in network.layers:
+        if head is not None and layer.name == head.name:
+            break
+        if layer.op not in _OPENING or layer.name not in crossed:
+            continue
+        point = _point(network, layer)
+        found[point.behind] = point
+    return tuple(found.values())
+
+
+def _point(network: Network, layer: Layer) -> Point:
+    function = graph.activation_after(network, layer.name)
+    if layer.op in RECURRENT or function is None or len(function.inputs) != 1:
+        return Point(layer.name, layer.name)
+    return Point(function.inputs[0], function.name)
+
+
+def below_head(network: Network) -> str | None:
+    """Return the layer that the head reads: where random cotangents enter."""
+    head = graph.head(network)
+    return head.inputs[0] if head is not None and head.inputs else None

@@ -1,0 +1,156 @@
+"""A short training of the replica on random labels: whether the first steps move it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from initaudit import graph
+from initaudit.network import Network
+from initaudit.replica.engine import Arrays, Load, backward, forward, loader
+from initaudit.replica.inputs import draw, size
+from initaudit.replica.ops.op import OpError
+from initaudit.replica.run import SAMPLES, measure
+from initaudit.replica.trace import Trace
+from initaudit.special import Array
+
+STEPS = 8
+LEARNING_RATE = 3e-3
+
+# Kingma and Ba 2015, as all frameworks default to.
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+
+_MOST = 1 << 25
+
+
+def probe(
+    network: Network,
+    arrays: Arrays,
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    activation: str | None = None,
+    batch_statistics: bool = True,
+    steps: int = STEPS,
+    learning_rate: float = LEARNING_RATE,
+) -> Trace | None:
+    """Return what `run` measures, on its inputs, after a few Adam steps of a copy of the weights.
+
+    Labels are drawn evenly over the head's outputs, one for each sample and place, and the loss is
+    the cross-entropy of the head; with one output, squared error against N(0, 1) targets. Where a
+    step would leave finite numbers the training ends before it and ``notes`` say so.
+
+    Returns:
+        None where the input does not reach a head, or the network is too large (over 2^25 weights).
+    """
+    taken = network if activation is None else network.with_activation(activation)
+    head = graph.head(taken)
+    load = loader(arrays)
+    cost = size(taken, load)
+    if head is None or not 0 < cost.parameters <= _MOST:
+        return None
+    count = cost.samples(samples)
+    inputs = draw(taken, count, np.random.default_rng(seed))
+    task = _Task(taken, inputs, head.name, batch_statistics)
+    weights = _weights(taken, load)
+    if weights is None:
+        return None
+    note = _train(task, weights, seed, steps, learning_rate)
+    if note == _NO_HEAD:
+        return None
+    trace = measure(
+        taken, loader(weights.__getitem__), count, seed, batch_statistics=batch_statistics
+    )
+    return trace if note is None else replace(trace, notes=(*trace.notes, note))
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    network: Network
+    inputs: Mapping[str, Array]
+    head: str
+    batch_statistics: bool
+
+
+_NO_HEAD = "the input does not reach the head"
+
+
+def _weights(network: Network, load: Load) -> dict[str, Array] | None:
+    """Return copies of the arrays of placed layers by stored name, None where one is missing."""
+    found: dict[str, Array] = {}
+    inside = graph.placed(network)
+    for layer in network.layers:
+        if layer.name not in inside:
+            continue
+        try:
+            by_role = load(layer)
+        except OpError:
+            return None
+        for param in layer.params:
+            if param.tensor is not None:
+                found[param.tensor.name] = np.array(by_role[param.name], np.float64)
+    return found
+
+
+def _train(
+    task: _Task, weights: dict[str, Array], seed: int, steps: int, learning_rate: float
+) -> str | None:
+    """Move the weights in place; return why that ended early, if it did."""
+    first = {name: np.zeros(array.shape) for name, array in weights.items()}
+    second = {name: np.zeros(array.shape) for name, array in weights.items()}
+    labels: Array | None = None
+    with np.errstate(all="ignore"):
+        for step in range(1, steps + 1):
+            tape = forward(
+                task.network,
+                loader(weights.__getitem__),
+                task.inputs,
+                batch_statistics=task.batch_statistics,
+            )
+            if task.head not in tape.outputs:
+                reason = tape.stopped.get(task.head, "")
+                return _NO_HEAD if step == 1 else f"the probe ended after step {step - 1}: {reason}"
+            logits, axis = tape.outputs[task.head], tape.axes[task.head]
+            if labels is None:
+                labels = _labels(logits, axis, seed)
+            gradients: dict[str, Array] = {}
+            for found in backward(task.network, tape, {task.head: _d_loss(logits, axis, labels)}):
+                for param in found.layer.params:
+                    if param.name in found.d_params and param.tensor is not None:
+                        name, gradient = param.tensor.name, found.d_params[param.name]
+                        known = name in gradients
+                        gradients[name] = gradients[name] + gradient if known else gradient
+            if not all(np.isfinite(g).all() for g in gradients.values()):
+                return f"the probe ended before step {step}: a gradient is not finite"
+            for name, gradient in gradients.items():
+                first[name] += (1.0 - _BETA1) * (gradient - first[name])
+                second[name] += (1.0 - _BETA2) * (np.square(gradient) - second[name])
+                mean = first[name] / (1.0 - _BETA1**step)
+                power = second[name] / (1.0 - _BETA2**step)
+                weights[name] -= learning_rate * mean / (np.sqrt(power) + _EPSILON)
+    return None
+
+
+def _labels(logits: Array, axis: int, seed: int) -> Array:
+    """Return one-hot labels, or targets for a single output, of the shape of the logits."""
+    generator = np.random.default_rng([seed, 1])
+    if logits.shape[axis] == 1:
+        return generator.standard_normal(logits.shape)
+    classes = logits.shape[axis]
+    moved = np.moveaxis(logits, axis, -1).shape
+    drawn = generator.integers(0, classes, moved[:-1])
+    return np.moveaxis((drawn[..., None] == np.arange(classes)).astype(np.float64), -1, axis)
+
+
+def _d_loss(logits: Array, axis: int, labels: Array) -> Array:
+    """Return the gradient of the mean loss over samples and places."""
+    count = logits.size / logits.shape[axis]
+    gradient: Array
+    if logits.shape[axis] == 1:
+        gradient = 2.0 * (logits - labels) / count
+        return gradient
+    shifted = np.exp(logits - logits.max(axis, keepdims=True))
+    gradient = (shifted / shifted.sum(axis, keepdims=True) - labels) / count
+    return gradient

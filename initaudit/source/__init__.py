@@ -1,0 +1,1 @@
+"""Model code read as text and syntax, never imported."""

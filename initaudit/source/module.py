@@ -1,0 +1,170 @@
+"""One file of model code: its syntax tree with the tables that rules ask."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from initaudit.source.names import Names, read_names
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Scope = Function | ast.ClassDef | ast.Lambda | ast.Module
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass
+class Module:
+    """A parsed file.
+
+    ``parents`` maps each node to the one around it. The lists hold the nodes of their kind in
+    source order. ``cell`` maps a line to (cell, line in it) for a notebook, None for a file.
+    """
+
+    path: str
+    text: str
+    tree: ast.Module
+    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    calls: list[ast.Call] = field(default_factory=list)
+    classes: list[ast.ClassDef] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
+    assigns: list[ast.Assign | ast.AnnAssign] = field(default_factory=list)
+    augmented: list[ast.AugAssign] = field(default_factory=list)
+    loops: list[ast.For] = field(default_factory=list)
+    comprehensions: list[ast.ListComp] = field(default_factory=list)
+    operations: list[ast.BinOp] = field(default_factory=list)
+    comparisons: list[ast.Compare] = field(default_factory=list)
+    choices: list[ast.BoolOp] = field(default_factory=list)
+    statements: list[ast.Expr] = field(default_factory=list)
+    imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the file, without their ends."""
+        return self.text.split("\n")
+
+    @cached_property
+    def names(self) -> Names:
+        """What the file's names stand for."""
+        assigned: dict[str, list[ast.expr]] = {}
+        for node in self.assigns:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                if isinstance(target, ast.Name) and node.value is not None:
+                    assigned.setdefault(target.id, []).append(node.value)
+        for augmented in self.augmented:
+            if isinstance(augmented.target, ast.Name):
+                assigned.setdefault(augmented.target.id, []).extend([augmented.value] * 2)
+        for loop in self.loops:
+            for node_ in ast.walk(loop.target):
+                if isinstance(node_, ast.Name):
+                    assigned.setdefault(node_.id, []).extend([loop.iter] * 2)
+        for function in self.functions:
+            for argument in arguments(function):
+                assigned.setdefault(argument.arg, []).extend([ast.Constant(None)] * 2)
+        defined = [x.name for x in (*self.functions, *self.classes) if self.is_top(x)]
+        return read_names(self.imports, assigned, defined)
+
+    def is_top(self, node: ast.AST) -> bool:
+        """Return whether a node stands at the top level of the file (branches included)."""
+        return self.scope(node) is self.tree
+
+    def scope(self, node: ast.AST) -> Scope:
+        """Return the innermost function, class, lambda or module around a node."""
+        parent = self.parents.get(node)
+        while parent is not None:
+            if isinstance(parent, (*_FUNCTIONS, ast.ClassDef, ast.Lambda, ast.Module)):
+                return parent
+            parent = self.parents.get(parent)
+        return self.tree
+
+    def function(self, node: ast.AST) -> Function | None:
+        """Return the innermost function around a node (itself left out)."""
+        return next((a for a in self.around(node) if isinstance(a, _FUNCTIONS)), None)
+
+    def class_of(self, node: ast.AST) -> ast.ClassDef | None:
+        """Return the innermost class around a node (itself left out)."""
+        return next((a for a in self.around(node) if isinstance(a, ast.ClassDef)), None)
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """Return the innermost statement that a node belongs to, itself included."""
+        if isinstance(node, ast.stmt):
+            return node
+        found = next((a for a in self.around(node) if isinstance(a, ast.stmt)), None)
+        return found if found is not None else self.tree.body[0]
+
+    def around(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Yield what is around a node, innermost first."""
+        parent = self.parents.get(node)
+        while parent is not None:
+            yield parent
+            parent = self.parents.get(parent)
+
+    def qualified(self, expr: ast.expr) -> str | None:
+        """Return the qualified name of an expression, if it has one."""
+        return self.names.qualified(expr)
+
+    def within(self, root: ast.AST, kind: type[ast.AST] = ast.AST) -> Iterator[ast.AST]:
+        """Yield the nodes under ``root`` of one kind, in source order, ``root`` left out."""
+        for node in ast.iter_child_nodes(root):
+            if isinstance(node, kind):
+                yield node
+            yield from self.within(node, kind)
+
+
+def arguments(function: Function) -> list[ast.arg]:
+    """Return all parameters of a function, in order."""
+    a = function.args
+    return [
+        *a.posonlyargs, *a.args, *([a.vararg] if a.vararg else []), *a.kwonlyargs,
+        *([a.kwarg] if a.kwarg else []),
+    ]  # fmt: skip
+
+
+def parse(text: str, path: str) -> Module:
+    """Parse a file and fill its tables in one walk with an explicit stack.
+
+    Raises:
+        SyntaxError: where the text is no Python; ValueError for NUL bytes; RecursionError and
+            MemoryError for nesting beyond what the parser takes.
+    """
+    tree = ast.parse(text, path)
+    module = Module(path, text, tree)
+    lists = {
+        ast.Call: module.calls,
+        ast.ClassDef: module.classes,
+        ast.FunctionDef: module.functions,
+        ast.AsyncFunctionDef: module.functions,
+        ast.Assign: module.assigns,
+        ast.AnnAssign: module.assigns,
+        ast.AugAssign: module.augmented,
+        ast.For: module.loops,
+        ast.ListComp: module.comprehensions,
+        ast.BinOp: module.operations,
+        ast.Compare: module.comparisons,
+        ast.BoolOp: module.choices,
+        ast.Expr: module.statements,
+        ast.Import: module.imports,
+        ast.ImportFrom: module.imports,
+    }
+    parents = module.parents
+    stack: list[ast.AST] = [tree]
+    pop, skip = stack.pop, (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+    while stack:
+        node = pop()
+        kept = lists.get(type(node))  # type: ignore[call-overload]
+        if kept is not None:
+            kept.append(node)
+        children: list[ast.AST] = []
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                children += [x for x in value if isinstance(x, ast.AST)]
+            elif isinstance(value, ast.AST) and not isinstance(value, skip):
+                children.append(value)
+        for child in children:
+            parents[child] = node
+        stack += reversed(children)
+    return module
