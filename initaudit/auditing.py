@@ -148,7 +148,7 @@ def _judged(
     propagation, more = _sent(network, arrays, options, rules, progress)
     findings = one_cause((*findings, *more), rules)
     report = network_report(network, tensors, propagation, findings)
-    return _Audited(findings, unread, report, failed=bool(unread))
+    return _Audited(findings, unread, report, failed=any(u.lost for u in unread))
 
 
 def _measured(

@@ -38,10 +38,15 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Something that was not judged, and why."""
+    """Something that was not judged, and why.
+
+    ``lost`` is False where nothing that was asked for is missing: a file beside the checkpoint,
+    settings that could not be read while the weights could.
+    """
 
     site: Site
     reason: str
+    lost: bool = True
 
 
 @dataclass(frozen=True, slots=True)

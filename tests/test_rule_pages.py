@@ -182,7 +182,8 @@ def _states() -> Iterator[dict[str, Any]]:
         normed[name.replace("fc", "norm")] = np.ones(16, np.float32)
         normed[name.replace("fc", "norm").replace("weight", "bias")] = np.zeros(16, np.float32)
     yield normed
-    yield {f"part{i}.weight": rng.normal(0, 1, (5 + i, 40 - i)) for i in range(3)}
+    parts = [f"h.{i}.attn.{part}_proj.weight" for i in range(2) for part in "qkv"]
+    yield {name: rng.normal(0, 0.25, (16, 16)).astype(np.float32) for name in parts}
 
 
 def test_the_checks_read_all_limits_of_their_pages_and_no_others(

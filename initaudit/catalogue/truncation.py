@@ -39,7 +39,9 @@ def absolute(mean: Interval, std: Interval, low: Interval, high: Interval) -> We
     if low.lo >= high.hi:
         return _nothing()
     most = min(_square(std).hi, (high.hi - low.lo) ** 2 / 12.0)
-    symmetric = low.lo == low.hi and high.lo == high.hi and mean.lo == mean.hi == (low.lo + high.lo) / 2.0
+    symmetric = (
+        low.lo == low.hi and high.lo == high.hi and mean.lo == mean.hi == (low.lo + high.lo) / 2.0
+    )
     between = mean if symmetric else Interval(low.lo, high.hi)
     return Weights("truncated", between, Interval(0.0, most))
 

@@ -71,7 +71,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     checkpoint = _format(file)(file)
     config, unread = settings.read_settings(file.parent)
     left = tuple(
-        Unread(Site(_shown(other)), f"not judged: the folder's checkpoint is {_shown(file)}")
+        Unread(
+            Site(_shown(other)),
+            f"not judged: the folder's checkpoint is {_shown(file)}",
+            lost=False,
+        )
         for other in others
     )
     return replace(checkpoint, config=config, unread=(*checkpoint.unread, *unread, *left))

@@ -94,13 +94,13 @@ def read_settings(folder: Path) -> tuple[Config | None, tuple[Unread, ...]]:
             raise CheckpointError(source.shown, f"is {source.size} bytes long; no settings are")
         document = json.loads(pieces.read(source, 0, source.size))
     except CheckpointError as error:
-        return None, (Unread(Site(error.path), error.reason),)
+        return None, (Unread(Site(error.path), error.reason, lost=False),)
     except (ValueError, RecursionError) as error:
         reason = f"is not JSON ({printable(str(error))}); the weights are judged without it"
-        return None, (Unread(Site(source.shown), reason),)
+        return None, (Unread(Site(source.shown), reason, lost=False),)
     if not isinstance(document, dict):
         reason = "is not a JSON object; the weights are judged without it"
-        return None, (Unread(Site(source.shown), reason),)
+        return None, (Unread(Site(source.shown), reason, lost=False),)
     return understood(document, source.shown), ()
 
 

@@ -250,4 +250,5 @@ def _strays(path: Path, index: _Index) -> Iterator[Unread]:
             yield Unread(
                 Site(printable(str(stray), limit=None)),
                 f"stands beside {printable(path.name)}, which does not list it; not judged",
+                lost=False,
             )

@@ -27,13 +27,15 @@ Draw = Callable[[np.random.Generator, int, int], NDArray[np.float64]]
 
 def tensor(name: str, array: NDArray[Any]) -> Tensor:
     finite = array[np.isfinite(array)]
+    with np.errstate(over="ignore"):
+        variance = float(finite.var()) if finite.size else None
     return Tensor(
         name=name,
         dtype="F64",
         shape=array.shape,
         count=array.size,
         mean=float(finite.mean()) if finite.size else None,
-        variance=float(finite.var()) if finite.size else None,
+        variance=variance,
         minimum=float(finite.min()) if finite.size else None,
         maximum=float(finite.max()) if finite.size else None,
         zeros=int((array == 0).sum()),

@@ -61,7 +61,7 @@ def test_the_reason_of_a_stop_is_said(layer: Layer, reason: str) -> None:
 
 def test_an_input_without_a_shape_is_said() -> None:
     taken = network([Layer("input", "input"), Layer("id", "identity", ("input",))])
-    tape = forward(taken, loader({}.__getitem__), draw(taken, 4, np.random.default_rng(0)))
+    tape = forward(taken, loader(Builder(()).load), draw(taken, 4, np.random.default_rng(0)))
     assert tape.stopped["input"] == "the shape of this input is not known"
 
 
@@ -142,7 +142,7 @@ def test_the_features_of_an_input_are_where_its_reader_takes_them(
     shape: tuple[int, ...], reader: str, axis: int
 ) -> None:
     taken = network([*Builder(shape).layers, Layer("x", reader, ("input",))])
-    tape = forward(taken, loader({}.__getitem__), draw(taken, 2, np.random.default_rng(0)))
+    tape = forward(taken, loader(Builder(()).load), draw(taken, 2, np.random.default_rng(0)))
     assert tape.axes["input"] == axis
 
 

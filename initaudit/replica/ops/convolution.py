@@ -49,7 +49,8 @@ def _columns(x: Array, groups: int, g: Grid) -> Array:
     padded = np.swapaxes(g.padded(x), 0, 1)
     met = np.empty((x.shape[1], *g.kernel, len(x), *g.out))
     for offset in g.offsets():
-        met[(slice(None), *offset)] = g.under(padded, offset)
+        entry: tuple[Any, ...] = (slice(None), *offset)
+        met[entry] = g.under(padded, offset)
     return met.reshape(groups, -1, len(x) * g.positions)
 
 
@@ -73,7 +74,8 @@ def _spread(y: Array, kernel: Array, g: Grid) -> Array:
         met = flat.reshape(groups * channels, *g.kernel, -1, *g.out)
         padded = np.swapaxes(x[part], 0, 1)
         for offset in g.offsets():
-            g.under(padded, offset)[...] += met[(slice(None), *offset)]
+            entry: tuple[Any, ...] = (slice(None), *offset)
+            g.under(padded, offset)[...] += met[entry]
     return g.inner(x)
 
 
