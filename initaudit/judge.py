@@ -1,39 +1,18 @@
-"""From measurements to findings: the subjects, the registry of checks, severities."""
+"""From measurements to findings: what checks see, and what an open activation does to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from initaudit.claims import Hit, finding, registered
 from initaudit.finding import Fact, Finding
-from initaudit.network import Layer, Network, Origin, Site, Tensor
+from initaudit.network import Layer, Network, Origin, Tensor
 from initaudit.replica.trace import Trace
-from initaudit.rulebook import Confidence, Rule, Severity, fill
+from initaudit.rulebook import Confidence, Rule, Severity
 
-NEAR = 0.5
-"""Decades beyond a limit within which a finding is said to be close to it."""
-
-Limits = Mapping[str, float]
 Arrays = Callable[[str], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A check's claim that its rule is broken at a place.
-
-    ``severity`` and ``confidence`` step down from the rule page's where the evidence is weaker.
-    ``margin`` is how far beyond its limit the number lies, in decades; None where that has no
-    meaning. ``layer`` is the layer that the cure is for.
-    """
-
-    site: Site
-    facts: Mapping[str, Fact]
-    layer: Layer | None = None
-    severity: Severity | None = None
-    confidence: Confidence | None = None
-    margin: float | None = None
-    related: tuple[Site, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,35 +46,6 @@ class Sent:
     activation: str | None = None
 
 
-Check = Callable[[Any, Limits], Iterable[Hit]]
-
-
-@dataclass(slots=True)
-class _Registry:
-    checks: dict[tuple[str, str], Check] = field(default_factory=dict)
-
-
-_REGISTRY = _Registry()
-
-
-def check(rule: str, subject: str) -> Callable[[Check], Check]:
-    """Register a check for one rule and one subject; a second one for the same is an error."""
-
-    def register(function: Check) -> Check:
-        key = (rule, subject)
-        if key in _REGISTRY.checks:
-            raise ValueError(f"{rule} already has a check for {subject}")
-        _REGISTRY.checks[key] = function
-        return function
-
-    return register
-
-
-def registered() -> Mapping[tuple[str, str], Check]:
-    """Return the checks by (rule id, subject); `initaudit.checks` must have been imported."""
-    return dict(_REGISTRY.checks)
-
-
 Cure = Callable[[Layer | None], tuple[Mapping[str, Fact], str]]
 """From the layer at fault to facts for the cure's template and a line of code."""
 
@@ -109,7 +59,7 @@ def judge(
     return tuple(
         _finding(rule, hit, origin, cure)
         for rule in _applicable(rules, kind, origin)
-        for hit in _REGISTRY.checks[rule.id, kind](subject, rule.limits)
+        for hit in registered()[rule.id, kind](subject, rule.limits)
     )
 
 
@@ -127,7 +77,7 @@ def judge_open(
         hits = {
             s.activation or "": hit
             for s in subjects
-            for hit in _REGISTRY.checks[rule.id, "signal"](s, rule.limits)
+            for hit in registered()[rule.id, "signal"](s, rule.limits)
         }
         if not hits:
             continue
@@ -144,46 +94,26 @@ def _applicable(rules: Mapping[str, Rule], kind: str, origin: Origin) -> list[Ru
     return [
         rule
         for rule in rules.values()
-        if kind in rule.judges and origin in rule.origins and (rule.id, kind) in _REGISTRY.checks
+        if kind in rule.judges and origin in rule.origins and (rule.id, kind) in registered()
     ]
 
 
 def _finding(rule: Rule, hit: Hit, origin: Origin, cure: Cure) -> Finding:
-    severity = min(rule.severity, hit.severity or rule.severity)
-    confidence = min(rule.confidence, hit.confidence or rule.confidence)
     more, code = cure(hit.layer)
-    facts = {**more, **hit.facts}
-    message = fill(rule.message, facts)
-    if hit.margin is not None and hit.margin < NEAR:
-        confidence = Confidence(max(confidence - 1, Confidence.LOW))
-        facts["margin_decades"] = round(hit.margin, 3)
-        message += f" This is close to the limit ({hit.margin:.2g} decades beyond it)."
-    used = {k: v for k, v in facts.items() if k in hit.facts or k == "margin_decades"}
-    return Finding(
-        rule=rule.id,
-        name=rule.name,
-        severity=severity,
-        confidence=confidence,
-        site=hit.site,
-        facts=used,
-        message=message,
-        cure=fill(rule.cure, facts),
-        code=code if origin is not Origin.TRAINED else "",
-        related=hit.related,
-    )
+    return finding(rule, hit, more, code if origin is not Origin.TRAINED else "")
 
 
-def _conditional(finding: Finding, under: list[str]) -> Finding:
+def _conditional(one: Finding, under: list[str]) -> Finding:
     names = " or ".join(under)
     return Finding(
-        rule=finding.rule,
-        name=finding.name,
+        rule=one.rule,
+        name=one.name,
         severity=Severity.NOTE,
         confidence=Confidence.LOW,
-        site=finding.site,
-        facts={**finding.facts, "under": ", ".join(under)},
-        message=f"Only if the activation is {names}: {finding.message}",
-        cure=finding.cure,
-        code=finding.code,
-        related=finding.related,
+        site=one.site,
+        facts={**one.facts, "under": ", ".join(under)},
+        message=f"Only if the activation is {names}: {one.message}",
+        cure=one.cure,
+        code=one.code,
+        related=one.related,
     )

@@ -19,6 +19,8 @@ LAYERS = (
     {"network", "version"},
     {"rulebook", "special", "signal", "graph", "fans", "places"},
     {"checkpoint", "replica", "finding"},
+    {"catalogue", "claims"},
+    {"source"},
     {"judge", "remedy", "options"},
     {"checks", "propagate"},
     {"assemble"},

@@ -15,8 +15,8 @@ import pytest
 import initaudit
 import initaudit.checks
 from initaudit import auditing
+from initaudit.claims import registered
 from initaudit.finding import Report
-from initaudit.judge import registered
 from initaudit.network import Origin
 from initaudit.options import rules_for
 from initaudit.rulebook import Rule, Severity, load, placeholders, rules_folder

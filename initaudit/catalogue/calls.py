@@ -36,18 +36,15 @@ def bind(
             if isinstance(first, EllipsisType):
                 return None
             bound[parameter.name] = first
-    names = {p.name for p in parameters}
+    names = {p.name for p in parameters if p.kind != "others"}
     if rest or any(isinstance(v, EllipsisType) for v in (*positional, *keywords.values())):
         return None
+    any_name = any(p.kind == "others" for p in parameters)
     for name, value in keywords.items():
-        if name not in names or name in bound or isinstance(value, EllipsisType):
+        if name in bound or isinstance(value, EllipsisType) or not (any_name or name in names):
             return None
         bound[name] = value
-    missing = (
-        p for p in parameters if p.default is REQUIRED and p.kind != "variadic"
-        and p.name not in bound
-    )  # fmt: skip
-    return None if any(missing) else bound
+    return bound if all(p.name in bound for p in parameters if _needed(p)) else None
 
 
 def argument(
@@ -65,6 +62,10 @@ def argument(
 def filled(parameters: Sequence[Parameter], bound: Mapping[str, Value]) -> dict[str, Value]:
     """Return every parameter's value: see `argument`."""
     return {p.name: argument(parameters, bound, p.name) for p in parameters}
+
+
+def _needed(parameter: Parameter) -> bool:
+    return parameter.default is REQUIRED and parameter.kind in ("plain", "keyword")
 
 
 def _spread(values: Sequence[Value | UnreadableArguments]) -> Value:

@@ -38,7 +38,7 @@ LAWS: Final = (
 )  # fmt: skip
 ROLES: Final = (
     "mean", "std", "low", "high", "value", "gain", "slope", "scale", "mode", "nonlinearity",
-    "distribution", "below", "above", "sparsity", "bias", "shape",
+    "distribution", "normal", "below", "above", "sparsity", "fan", "bias", "shape",
 )  # fmt: skip
 
 
@@ -47,12 +47,13 @@ class Parameter:
     """One parameter of a callable.
 
     A variadic one (``*size``) takes all positional arguments that are left; a keyword one is
-    never positional. The variadic parameter of an entry may be given by its name as well.
+    never positional; others stands for every keyword that is not named. A variadic parameter may
+    be given by its name as well.
     """
 
     name: str
     default: Value | Required = REQUIRED
-    kind: Literal["plain", "variadic", "keyword"] = "plain"
+    kind: Literal["plain", "variadic", "keyword", "others"] = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,13 @@ class Initialiser:
         law: one of zeros, constant, uniform, normal, truncated, orthogonal, identity, sparse,
             scaling (the distribution is an argument), empty (memory as found), data (a copy),
             unknown.
-        numbers: role to the parameter that holds it.
-        fixed: role to a value that no argument changes.
+        numbers: role to the parameter that holds it. The roles are mean, std, low and high (values,
+            also the cuts of a truncated law), below and above (cuts in deviations), value, gain,
+            slope and nonlinearity (of Kaiming's gain), scale (of a variance over a fan), mode,
+            distribution (a name, or whether it is uniform), fan (a fan that replaces the
+            tensor's), sparsity, bias (of a module's) and shape.
+        fixed: role to a value that no argument changes. The role "normal" says what law the
+            distribution of that name is.
         deprecated: the name that replaces this one.
     """
 
@@ -120,7 +126,7 @@ class LayerWeight:
         default: what it holds where nothing was said. Its fan is the *layer's* fan, for biases
             as for weights.
         keyword: the constructor parameter that takes its initialiser.
-        switch: the constructor parameter that must not be false or None for it to exist.
+        switch: the constructor parameter that must not be false for it to exist.
     """
 
     name: str
@@ -139,7 +145,8 @@ class LayerSpec:
         name: the canonical qualified name.
         framework: whose it is.
         op: the operation as in `network.Layer`, or "container", "embedding", "attention",
-            "transformer", "module".
+            "transformer", "module" (a base class), "variable" (a lone parameter) or "wrapper" (holds
+            another's initialiser).
         parameters: the constructor's, in positional order.
         weights: by attribute name, in the order in which they are made.
         inputs, outputs: the parameters that name the numbers of input and output features.

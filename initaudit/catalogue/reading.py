@@ -199,7 +199,10 @@ def _law(name: str, raw: dict[str, Any], place: str) -> Weights:
 
 
 def _parameters(raw: list[Any], place: str) -> tuple[Parameter, ...]:
-    """Read ``["x", ["y", 0.5], ["z"], "*", "w"]``: x required, z None, w keyword-only."""
+    """Read ``["x", ["y", 0.5], ["z"], "*", "w"]``: x required, z None, w keyword-only.
+
+    ``"*name"`` is variadic; ``"**name"`` stands for all other keywords.
+    """
     found: list[Parameter] = []
     keyword = False
     for item in raw:
@@ -213,7 +216,9 @@ def _parameters(raw: list[Any], place: str) -> tuple[Parameter, ...]:
         default: Value | Required = REQUIRED
         if isinstance(item, list):
             default = _value(parts[1]) if len(parts) == 2 else None
-        if name.startswith("*"):
+        if name.startswith("**"):
+            found.append(Parameter(name[2:], default, "others"))
+        elif name.startswith("*"):
             found.append(Parameter(name[1:], default, "variadic"))
             keyword = True
         else:

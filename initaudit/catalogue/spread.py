@@ -20,7 +20,7 @@ _FANS: Mapping[str, Fan] = {
 }  # fmt: skip
 _DISTRIBUTIONS = {
     "uniform": "uniform",
-    "normal": "truncated",
+    "normal": "normal",
     "truncated_normal": "truncated",
     "untruncated_normal": "normal",
 }
@@ -42,6 +42,8 @@ def weights(initialiser: Initialiser, bound: Mapping[str, Value]) -> Weights:
             return Weights("zeros", _ZERO, _ZERO)
         case "constant":
             return constant(_number(initialiser, bound, "value"))
+        case "data" if isinstance(value := _value(initialiser, bound, "value"), Interval):
+            return constant(value)
         case "uniform":
             return _uniform(initialiser, bound)
         case "normal" | "truncated" | "scaling":
@@ -118,6 +120,8 @@ def _distribution(initialiser: Initialiser, bound: Mapping[str, Value]) -> str:
             return "uniform"
         case False:
             return "truncated"
+        case "normal" if "normal" in initialiser.fixed:
+            return str(initialiser.fixed["normal"])
         case str() as name:
             return _DISTRIBUTIONS.get(name.lower(), "unknown")
         case _:
@@ -132,6 +136,8 @@ def _relative(law: str, initialiser: Initialiser, bound: Mapping[str, Value]) ->
     )
     if _has(initialiser, "slope") or _has(initialiser, "nonlinearity"):
         scale = _times(scale, _gain_squared(initialiser, bound))
+    if _has(initialiser, "fan") and _value(initialiser, bound, "fan") is not None:
+        return Weights(law, _ZERO, _POSITIVE)
     mode = _value(initialiser, bound, "mode")
     fan = _FANS.get(mode.lower()) if isinstance(mode, str) else None
     if fan is None:

@@ -12,11 +12,13 @@ from initaudit.checkpoint import dtypes
 from initaudit.checkpoint.dtypes import Codes
 from initaudit.checkpoint.stored import FLOATS, Stored
 
-SAMPLED = 1 << 14
-"""The most elements that are sampled."""
-
 WHOLE = 1 << 20
 """The most elements of a float tensor that is kept whole for the recognition of its law."""
+
+# The most elements that are sampled. Telling laws apart sorts them, so fewer are taken of the
+# tensors whose number and size decide how long a checkpoint takes.
+_SAMPLED = 1 << 14
+_SAMPLED_OF_LARGE = 1 << 13
 
 BINS = 64
 
@@ -60,7 +62,7 @@ class Sampler:
 
 def _stride(count: int, last: int) -> int:
     """Return a step of the sample that visits every column of a matrix alike."""
-    stride = max(-(-count // SAMPLED), 1)
+    stride = max(-(-count // (_SAMPLED if count <= WHOLE else _SAMPLED_OF_LARGE)), 1)
     while stride > 1 and math.gcd(stride, last) > 1:
         stride += 1
     return stride

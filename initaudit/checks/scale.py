@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from initaudit import fans, graph
-from initaudit.judge import Built, Hit, Limits, check
+from initaudit.claims import Hit, Limits, check
+from initaudit.judge import Built
 from initaudit.network import UNKNOWN_ACTIVATION, Layer, Network, Tensor
 from initaudit.places import site_of, sites
 from initaudit.rulebook import Confidence, Severity

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from initaudit import graph
-from initaudit.judge import Hit, Limits, Sent, check
+from initaudit.claims import Hit, Limits, check
+from initaudit.judge import Sent
 from initaudit.network import Layer, Network, Origin
 from initaudit.places import site_of, sites
 from initaudit.rulebook import Severity

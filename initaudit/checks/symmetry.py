@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from initaudit import fans, graph
-from initaudit.judge import Arrays, Built, Hit, Limits, Stored, check
+from initaudit.claims import Hit, Limits, check
+from initaudit.judge import Arrays, Built, Stored
 from initaudit.network import Layer, Network, Origin, Tensor
 from initaudit.places import site_of, sites
 from initaudit.rulebook import Severity

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from initaudit.judge import Hit, Limits, Stored, check
+from initaudit.claims import Hit, Limits, check
+from initaudit.judge import Stored
 from initaudit.network import Network, Site, Tensor
 from initaudit.places import site_of
 

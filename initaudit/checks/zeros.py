@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from initaudit import fans, graph
-from initaudit.judge import Built, Hit, Limits, Stored, check
+from initaudit.claims import Hit, Limits, check
+from initaudit.judge import Built, Stored
 from initaudit.network import Layer, Network, Tensor
 from initaudit.places import site_of, sites
 from initaudit.rulebook import Severity

@@ -10,7 +10,7 @@ import numpy as np
 from initaudit import graph
 from initaudit.network import Network
 from initaudit.replica.engine import Arrays, Load, backward, forward, loader
-from initaudit.replica.inputs import draw, size
+from initaudit.replica.inputs import draw, generator, size
 from initaudit.replica.ops.op import OpError
 from initaudit.replica.run import SAMPLES, measure
 from initaudit.replica.trace import Trace
@@ -52,7 +52,7 @@ def probe(
     if head is None or not 0 < cost.parameters <= _MOST:
         return None
     count = cost.samples(samples)
-    inputs = draw(taken, count, np.random.default_rng(seed))
+    inputs = draw(taken, count, generator(seed))
     task = _Task(taken, inputs, head.name, batch_statistics)
     weights = _weights(taken, load)
     if weights is None:
@@ -135,12 +135,12 @@ def _train(
 
 def _labels(logits: Array, axis: int, seed: int) -> Array:
     """Return one-hot labels, or targets for a single output, of the shape of the logits."""
-    generator = np.random.default_rng([seed, 1])
+    random = generator(seed, "labels")
     if logits.shape[axis] == 1:
-        return generator.standard_normal(logits.shape)
+        return random.standard_normal(logits.shape)
     classes = logits.shape[axis]
     moved = np.moveaxis(logits, axis, -1).shape
-    drawn = generator.integers(0, classes, moved[:-1])
+    drawn = random.integers(0, classes, moved[:-1])
     return np.moveaxis((drawn[..., None] == np.arange(classes)).astype(np.float64), -1, axis)
 
 

@@ -12,7 +12,7 @@ from initaudit import graph
 from initaudit.network import Layer, Network
 from initaudit.replica import statistics
 from initaudit.replica.engine import Arrays, Load, Tape, backward, forward, loader
-from initaudit.replica.inputs import draw, size, sources
+from initaudit.replica.inputs import draw, generator, size, sources
 from initaudit.replica.ops.activations import function_of
 from initaudit.replica.points import Point, below_head, hidden
 from initaudit.replica.trace import Signal, Trace
@@ -40,8 +40,8 @@ def run(
             numbers, how many ``tokens`` there are.
         arrays: returns the array of a stored tensor by its name; KeyError where there is none.
         samples: how many inputs are drawn; fewer, but at least 64, where the network is large.
-        seed: of ``numpy.random.default_rng``; inputs are drawn first, then the cotangent, then the
-            direction of the sensitivity.
+        seed: of `initaudit.replica.inputs.generator`; inputs are drawn first, then the cotangents,
+            then the direction of the sensitivity.
         activation: stands in for every unknown activation.
         batch_statistics: whether batch norm uses those of the batch, as at initialisation, or the
             running ones, as in a trained network.
@@ -56,8 +56,8 @@ def measure(
     network: Network, load: Load, samples: int, seed: int, *, batch_statistics: bool
 ) -> Trace:
     """Return what a network does with exactly this many samples; see `run`."""
-    generator = np.random.default_rng(seed)
-    inputs = draw(network, samples, generator)
+    random = generator(seed)
+    inputs = draw(network, samples, random)
     with np.errstate(all="ignore"):
         pass_ = _Pass(network, load, inputs, batch_statistics)
         tape = forward(network, load, inputs, batch_statistics=batch_statistics)
@@ -67,7 +67,7 @@ def measure(
             if layer.name in tape.outputs
         }
         points = tuple(p for p in hidden(network) if p.behind in tape.outputs)
-        _differentiate(network, tape, points, generator, signals)
+        _differentiate(network, tape, points, random, signals)
         rank = _input_rank(network, inputs)
         least, where = _least(points, signals, rank)
         tape.caches.clear()
@@ -79,7 +79,7 @@ def measure(
             backward_ratio=_ratio(*_ends(points, signals, "gradient_power", backwards=False)),
             effective_rank_min=least,
             effective_rank_layer=where,
-            sensitivity=_sensitivity(pass_, tape, points, generator),
+            sensitivity=_sensitivity(pass_, tape, points, random),
             stopped=tuple(tape.stopped.items()),
             hidden=tuple(point.behind for point in points),
         )
@@ -129,7 +129,7 @@ def _differentiate(
     network: Network,
     tape: Tape,
     points: tuple[Point, ...],
-    generator: np.random.Generator,
+    random: np.random.Generator,
     signals: dict[str, Signal],
 ) -> None:
     """Send a standard normal cotangent backward from below the head and record what arrives.
@@ -141,7 +141,7 @@ def _differentiate(
     if entry not in tape.outputs and points:
         entry = points[-1].behind
     if entry is not None and entry in tape.outputs:
-        cotangent = generator.standard_normal(tape.outputs[entry].shape)
+        cotangent = random.standard_normal(tape.outputs[entry].shape)
         for step in backward(network, tape, {entry: cotangent}):
             name = step.layer.name
             if step.layer.op == "input":
@@ -157,7 +157,7 @@ def _differentiate(
             )
     head = graph.head(network)
     if head is not None and head.name in tape.caches:
-        cotangent = generator.standard_normal(tape.outputs[head.name].shape)
+        cotangent = random.standard_normal(tape.outputs[head.name].shape)
         step = next(backward(network, tape, {head.name: cotangent}))
         weight_std, weight_power = _weight_gradient(step.d_params)
         signals[head.name] = replace(
@@ -221,7 +221,7 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 
 
 def _sensitivity(
-    pass_: _Pass, tape: Tape, points: tuple[Point, ...], generator: np.random.Generator
+    pass_: _Pass, tape: Tape, points: tuple[Point, ...], random: np.random.Generator
 ) -> float | None:
     """Return how much more a small step moves the last hidden layer than a linear map would.
 
@@ -238,7 +238,7 @@ def _sensitivity(
         if base is None or np.issubdtype(base.dtype, np.integer):
             continue
         if layer.op == "input" or from_tokens:
-            moved[layer.name] = base + _STEP * _direction(base, generator)
+            moved[layer.name] = base + _STEP * _direction(base, random)
     near = forward(
         network, pass_.load, moved, batch_statistics=pass_.batch_statistics, keep=False
     ).outputs.get(end)
@@ -254,8 +254,8 @@ def _sensitivity(
     return float(np.square((near - here) / scale).mean()) / (_STEP**2 * spread)
 
 
-def _direction(x: Array, generator: np.random.Generator) -> Array:
-    d = generator.standard_normal(x.shape)
+def _direction(x: Array, random: np.random.Generator) -> Array:
+    d = random.standard_normal(x.shape)
     flat, given = d.reshape(len(d), -1), x.reshape(len(x), -1)
     size_ = np.linalg.norm(flat, axis=1) / np.maximum(np.linalg.norm(given, axis=1), 1e-300)
     direction: Array = (flat / size_[:, None]).reshape(x.shape)

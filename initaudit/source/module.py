@@ -6,12 +6,14 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from initaudit.source.names import Names, read_names
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.ClassDef | ast.Lambda | ast.Module
 
+_CHANGING = ast.Constant(None)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -49,23 +51,27 @@ class Module:
     def names(self) -> Names:
         """What the file's names stand for."""
         assigned: dict[str, list[ast.expr]] = {}
-        for node in self.assigns:
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                if isinstance(target, ast.Name) and node.value is not None:
-                    assigned.setdefault(target.id, []).append(node.value)
-        for augmented in self.augmented:
-            if isinstance(augmented.target, ast.Name):
-                assigned.setdefault(augmented.target.id, []).extend([augmented.value] * 2)
-        for loop in self.loops:
-            for node_ in ast.walk(loop.target):
-                if isinstance(node_, ast.Name):
-                    assigned.setdefault(node_.id, []).extend([loop.iter] * 2)
-        for function in self.functions:
-            for argument in arguments(function):
-                assigned.setdefault(argument.arg, []).extend([ast.Constant(None)] * 2)
+        for name, value in self._bindings():
+            assigned.setdefault(name, []).append(value)
         defined = [x.name for x in (*self.functions, *self.classes) if self.is_top(x)]
         return read_names(self.imports, assigned, defined)
+
+    def _bindings(self) -> Iterator[tuple[str, ast.expr]]:
+        """Yield each value that a bare name is given; what changes or repeats counts twice."""
+        for node in self.assigns:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and node.value is not None:
+                    yield target.id, node.value
+        changing: list[str] = [
+            x.target.id for x in self.augmented if isinstance(x.target, ast.Name)
+        ]
+        for loop in self.loops:
+            changing += [n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)]
+        for function in self.functions:
+            changing += [argument.arg for argument in arguments(function)]
+        for name in changing:
+            yield name, _CHANGING
+            yield name, _CHANGING
 
     def is_top(self, node: ast.AST) -> bool:
         """Return whether a node stands at the top level of the file (branches included)."""
@@ -132,7 +138,7 @@ def parse(text: str, path: str) -> Module:
     """
     tree = ast.parse(text, path)
     module = Module(path, text, tree)
-    lists = {
+    lists: dict[type[ast.AST], list[Any]] = {
         ast.Call: module.calls,
         ast.ClassDef: module.classes,
         ast.FunctionDef: module.functions,
@@ -154,7 +160,7 @@ def parse(text: str, path: str) -> Module:
     pop, skip = stack.pop, (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
     while stack:
         node = pop()
-        kept = lists.get(type(node))  # type: ignore[call-overload]
+        kept = lists.get(type(node))
         if kept is not None:
             kept.append(node)
         children: list[ast.AST] = []

@@ -48,7 +48,11 @@ class Names:
             # getattr with a literal, and functools.partial of a resolvable callee.
             callee = self.qualified(expr.func, depth + 1)
             second = expr.args[1]
-            if callee == "getattr" and isinstance(second, ast.Constant):
+            if (
+                callee == "getattr"
+                and isinstance(second, ast.Constant)
+                and isinstance(second.value, str)
+            ):
                 owner = self.qualified(expr.args[0], depth + 1)
                 return None if owner is None else f"{owner}.{second.value}"
         return None

@@ -335,6 +335,7 @@ def trained(long: bool) -> tuple[int, int]:
     except ImportError:
         return 0, 0
     nn = torch.nn
+    torch.set_num_threads(1)
     wrong = total = 0
     recipes: dict[str, Callable[[torch.Tensor], object]] = {
         "PyTorch's default": lambda w: nn.init.kaiming_uniform_(w, a=math.sqrt(5)),

@@ -485,6 +485,9 @@ def test_torch_draws_are_named() -> None:
 @pytest.mark.parametrize("scheme", ["xavier_normal_", "xavier_uniform_", "trunc_normal_"])
 def test_matrices_that_torch_trained_have_no_known_law(scheme: str) -> None:
     torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    # Threads that wait for each other cost more than matrices this small.
+    torch.set_num_threads(1)
     torch.manual_seed(5)
     sizes = (64, 64, 64, 10)
     layers = [torch.nn.Linear(a, b) for a, b in pairwise(sizes)]
@@ -499,5 +502,6 @@ def test_matrices_that_torch_trained_have_no_known_law(scheme: str) -> None:
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(network(inputs), classes).backward()
         optimiser.step()
+    torch.set_num_threads(threads)
     for layer in layers[:2]:
         assert law(layer.weight.detach().numpy()) == NONE_KNOWN

@@ -8,6 +8,7 @@ import pytest
 
 from initaudit.network import UNKNOWN_ACTIVATION, Layer
 from initaudit.replica.engine import backward, forward, loader
+from initaudit.replica.inputs import generator
 from initaudit.replica.run import run
 from tests.replica.build import HE, Builder, filled, mlp, network, normal, plain, xavier
 
@@ -33,10 +34,10 @@ def cnn() -> Builder:
 def test_statistics_are_those_of_the_arrays() -> None:
     built = mlp((12, 20, 16, 4), "tanh", xavier())
     trace = run(built.network, built.load, samples=100, seed=4)
-    generator = np.random.default_rng(4)
-    x = generator.standard_normal((100, 12))
+    random = generator(4)
+    x = random.standard_normal((100, 12))
     tape = forward(built.network, loader(built.load), {"input": x})
-    cotangent = generator.standard_normal((100, 16))
+    cotangent = random.standard_normal((100, 16))
     steps = {s.layer.name: s for s in backward(built.network, tape, {"fc1.tanh": cotangent})}
     assert list(trace.signals) == [layer.name for layer in built.network.layers]
     for name, y in tape.outputs.items():
@@ -234,6 +235,14 @@ def test_the_seed_alone_decides() -> None:
     first, again, other = (run(built.network, built.load, seed=s) for s in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_of_the_same_seed_are_not_the_inputs(seed: int) -> None:
+    built = mlp((64, 64, 4), "tanh", normal(), seed)
+    assert run(built.network, built.load, seed=seed).signals["fc0"].std == pytest.approx(
+        1.0, rel=0.1
+    )
 
 
 def test_a_large_network_gets_fewer_samples_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

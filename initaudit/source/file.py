@@ -1,0 +1,134 @@
+"""What a check of source sees: one file with everything that was read from it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import cached_property
+
+from initaudit.catalogue import Catalogue, LayerSpec, Value, bind, filled
+from initaudit.network import Site
+from initaudit.source.classes import Class, layer_of, read_classes
+from initaudit.source.draws import Draw, draws
+from initaudit.source.fold import fold
+from initaudit.source.module import Function, Module
+
+
+class File:
+    """Subject ``draw``: a parsed file, its initialising calls and its classes."""
+
+    def __init__(self, module: Module, catalogue: Catalogue) -> None:
+        self.module = module
+        self.catalogue = catalogue
+
+    @cached_property
+    def draws(self) -> list[Draw]:
+        """The initialising calls, in source order."""
+        return draws(self.module, self.catalogue)
+
+    @cached_property
+    def classes(self) -> Mapping[ast.ClassDef, Class]:
+        """The classes, by node."""
+        return read_classes(self.module, self.catalogue)
+
+    @cached_property
+    def is_test(self) -> bool:
+        """Whether the file's name says that it holds tests."""
+        name = self.module.path.replace("\\", "/").rpartition("/")[2]
+        return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
+
+    def class_of(self, node: ast.AST) -> Class | None:
+        """Return the class around a node."""
+        found = self.module.class_of(node)
+        return None if found is None else self.classes[found]
+
+    def qualified(self, expr: ast.expr) -> str | None:
+        """Return the qualified name of an expression, if it has one."""
+        return self.module.qualified(expr)
+
+    def fold(self, expr: ast.expr | None) -> Value:
+        """Return what an expression is known to hold."""
+        return fold(self.module, expr)
+
+    def layer(self, value: ast.expr) -> LayerSpec | None:
+        """Return the layer that an expression constructs."""
+        return layer_of(self.module, self.catalogue, value)
+
+    def arguments(self, call: ast.Call, spec: LayerSpec) -> Mapping[str, Value] | None:
+        """Return a layer's arguments by parameter, defaults filled in; None if they do not fit."""
+        if any(k.arg is None for k in call.keywords):
+            return None
+        if any(isinstance(a, ast.Starred) for a in call.args):
+            return None
+        keywords = {k.arg: self.fold(k.value) for k in call.keywords if k.arg is not None}
+        bound = bind(spec.parameters, [self.fold(a) for a in call.args], keywords)
+        return None if bound is None else filled(spec.parameters, bound)
+
+    def attribute_layer(self, owner: Class, name: str) -> LayerSpec | None:
+        """Return the layer that ``self.name`` is; None where it is assigned twice or unknown."""
+        for one in owner.lineage():
+            if name in one.attributes:
+                attribute = one.only(name)
+                return None if attribute is None else self.layer(attribute.value)
+        return None
+
+    def guards(self, node: ast.AST) -> frozenset[str]:
+        """Return the classes that `isinstance` tests around a node narrow its subject to.
+
+        Qualified names where they have one, plain ones otherwise; an ``else`` narrows nothing.
+        """
+        found: set[str] = set()
+        child = node
+        for around in self.module.around(node):
+            if isinstance(around, ast.If) and child in around.body:
+                found |= self._tested(around.test)
+            if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                break
+            child = around
+        return frozenset(found)
+
+    def _tested(self, test: ast.expr) -> set[str]:
+        found: set[str] = set()
+        tests = test.values if isinstance(test, ast.BoolOp) else [test]
+        for one in tests:
+            if (
+                isinstance(one, ast.Call)
+                and isinstance(one.func, ast.Name)
+                and one.func.id == "isinstance"
+                and len(one.args) == 2
+            ):
+                kinds = one.args[1]
+                for kind in kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]:
+                    found.add(self.qualified(kind) or ast.unparse(kind))
+        return found
+
+    def site(self, node: ast.expr | ast.stmt, layer: str | None = None) -> Site:
+        """Return the place of a node; columns count characters from 1."""
+        lines = self.module.lines
+        return Site(
+            self.module.path,
+            line=node.lineno,
+            column=_characters(lines, node.lineno, node.col_offset) + 1,
+            end_line=node.end_lineno,
+            end_column=_characters(lines, node.end_lineno, node.end_col_offset) + 1,
+            layer=layer,
+        )
+
+
+def _characters(lines: list[str], line: int | None, offset: int | None) -> int:
+    """Return a column of `ast`, which counts bytes of UTF-8, in characters."""
+    if line is None or offset is None or line > len(lines):
+        return 0
+    text = lines[line - 1]
+    return offset if text.isascii() else len(text.encode()[:offset].decode(errors="ignore"))
+
+
+def straight_line(file: File, first: ast.AST, second: ast.AST) -> bool:
+    """Return whether two nodes run one after the other, unconditionally, in one block."""
+    a, b = file.module.statement(first), file.module.statement(second)
+    return file.module.parents.get(a) is file.module.parents.get(b)
+
+
+def function_name(function: Function | None) -> str:
+    """Return a function's name, empty for none."""
+    return "" if function is None else function.name
