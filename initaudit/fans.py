@@ -8,8 +8,8 @@ from initaudit import graph
 from initaudit.network import UNKNOWN_ACTIVATION, Interval, Layer, Network, Tensor
 from initaudit.signal import ACTIVATIONS, Activation, leaky_relu
 
-# The squares of the forward gains in theory.md 4.1 lie in [1, 5.5], 16 for a deep sigmoid stack.
-ANY_GAIN_SQUARED = Interval(1.0, 16.0)
+# The squares of the gains in theory.md 4.1 lie in [1, 23], the sigmoid's backward gain on top.
+ANY_GAIN_SQUARED = Interval(1.0, 23.0)
 
 
 def weight_of(layer: Layer) -> Tensor | None:
@@ -76,7 +76,7 @@ def gain(layer: Layer) -> float | None:
 
 
 def wanted_power(network: Network, layer: Layer) -> Interval:
-    """Return the fan_in * E[W^2] that keeps the signal's power through the layer.
+    """Return the fan_in * E[W^2] that keep the power of the signal, or of the gradient.
 
     The activation in question is the one that the layer's input comes from: its output has the
     second moment E phi^2 for a pre-activation of 1. The first layer needs 1.
@@ -84,13 +84,11 @@ def wanted_power(network: Network, layer: Layer) -> Interval:
     before = activation_before(network, layer)
     if before is None:
         return Interval.point(1.0)
-    if before == UNKNOWN_ACTIVATION:
+    if not isinstance(before, Activation):
         return ANY_GAIN_SQUARED
-    return (
-        Interval.point(before.gain_forward**2)
-        if isinstance(before, Activation)
-        else (ANY_GAIN_SQUARED)
-    )
+    # What keeps the signal and what keeps the gradient differ; both are right.
+    both = before.gain_forward**2, before.gain_backward**2
+    return Interval(min(both), max(both))
 
 
 def activation_before(network: Network, layer: Layer) -> Activation | str | None:

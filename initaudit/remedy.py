@@ -15,10 +15,11 @@ Code = Callable[[Recommendation, str, Layer], str]
 
 
 def cure(network: Network, layer: Layer | None) -> tuple[Mapping[str, Fact], str]:
-    """Return the facts that a cure's template may name, and a line of code.
+    """Return the facts that a cure's template may name, and a line of code if a layer is given.
 
     The facts: ``activation``, ``initialiser`` and ``wanted`` (its standard deviation here).
     """
+    asked = layer is not None
     if layer is None or layer.op not in graph.WEIGHTED:
         layer = next(iter(graph.hidden(network)), None) or graph.head(network)
     activation = _activation(network, layer)
@@ -30,14 +31,14 @@ def cure(network: Network, layer: Layer | None) -> tuple[Mapping[str, Fact], str
             "initialiser": "He for ReLU and its kin, Xavier for tanh",
             "wanted": "sqrt(2 / fan_in) for ReLU",
         }
-        return facts, "" if layer is None else write(_HE, name, layer)
+        return facts, write(_HE, name, layer) if asked and layer is not None else ""
     advice = recommended(activation, len(graph.hidden(network)))
     both = fans.fans(layer)
     fan = _fan(advice, both)
     wanted = f"{advice.gain / math.sqrt(fan):.3g}" if fan else "its gain / sqrt(fan_in)"
     return (
         {"activation": activation.name, "initialiser": advice.initialiser, "wanted": wanted},
-        write(advice, name, layer),
+        write(advice, name, layer) if asked else "",
     )
 
 

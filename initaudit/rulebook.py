@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +21,9 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _IDENTIFIER = re.compile(r"[a-z_]+")
 _KEYS = frozenset(
     {"id", "name", "severity", "confidence", "judges", "origins", "message", "cure", "limits",
-     "yields_to"}
+     "yields_to", "enabled"}
 )  # fmt: skip
+_OPTIONAL = frozenset({"limits", "yields_to", "enabled"})
 
 
 class Severity(IntEnum):
@@ -52,6 +54,7 @@ class Rule:
     ``message`` and ``cure`` are templates over the facts of a finding. ``limits`` holds every
     threshold. ``yields_to`` are rules whose finding on the same layer says it all, so that this
     one keeps quiet. ``summary`` is the text before the first heading, ``sections`` the rest.
+    A rule that is not ``enabled`` is off until it is selected by its full id or its name.
     """
 
     id: str
@@ -66,6 +69,7 @@ class Rule:
     yields_to: tuple[str, ...]
     summary: str
     sections: Mapping[str, str]
+    enabled: bool = True
 
     @property
     def markdown(self) -> str:
@@ -110,6 +114,7 @@ def parse_page(text: str, where: str) -> Rule:
         yields_to=tuple(front.get("yields_to", ())),
         summary=summary,
         sections=sections,
+        enabled=front.get("enabled", True),
     )
 
 
@@ -124,7 +129,7 @@ def load(folders: Iterable[Path] = ()) -> Mapping[str, Rule]:
         found: dict[str, Rule] = {}
         for page in sorted(folder.glob("IA*.md")):
             try:
-                text = page.read_text(encoding="utf-8")
+                text = page.read_text(encoding="utf-8-sig")
             except (OSError, UnicodeDecodeError) as error:
                 raise RulebookError(f"{page}: cannot be read: {error}") from None
             rule = parse_page(text, str(page))
@@ -150,7 +155,10 @@ def with_limits(
 def chosen(
     rules: Mapping[str, Rule], select: Sequence[str] = (), ignore: Sequence[str] = ()
 ) -> frozenset[str]:
-    """Return the ids that are on: prefixes or names; the longer, more exact prefix wins."""
+    """Return the ids that are on: prefixes or names; the longer, more exact prefix wins.
+
+    A rule whose page says ``enabled = false`` is on only where its id or name is selected.
+    """
 
     def weight(rule: Rule, patterns: Sequence[str]) -> int:
         exact = [len(rule.id) + 1 for p in patterns if p == rule.name]
@@ -160,7 +168,8 @@ def chosen(
     return frozenset(
         rule.id
         for rule in rules.values()
-        if (weight(rule, select) if select else 0) > weight(rule, ignore)
+        if (rule.enabled or rule.id in select or rule.name in select)
+        and (weight(rule, select) if select else 0) > weight(rule, ignore)
     )
 
 
@@ -198,7 +207,7 @@ def show(value: float | str) -> str:
 def _check_front(front: Mapping[str, Any], where: str) -> None:
     if unknown := sorted(set(front) - _KEYS):
         raise RulebookError(f"{where}: unknown key {unknown[0]!r}")
-    if missing := sorted(_KEYS - {"limits", "yields_to"} - set(front)):
+    if missing := sorted(_KEYS - _OPTIONAL - set(front)):
         raise RulebookError(f"{where}: key {missing[0]!r} is missing")
     for key in ("id", "name", "severity", "confidence", "message", "cure"):
         if not isinstance(front[key], str):
@@ -215,6 +224,7 @@ def _check_front(front: Mapping[str, Any], where: str) -> None:
         (_lists(front["origins"], ORIGINS), f"origins must list some of {sorted(ORIGINS)}"),
         (_numbers(front.get("limits", {})), "[limits] must hold numbers"),
         (_ids(front.get("yields_to", [])), "yields_to must list rule ids"),
+        (isinstance(front.get("enabled", True), bool), "enabled must be true or false"),
     )
     for held, complaint in words:
         if not held:
@@ -236,7 +246,8 @@ def _ids(value: object) -> bool:
 
 def _numbers(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) for v in value.values()
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+        for v in value.values()
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,13 @@ def test_limits_and_yields_to_may_be_left_out() -> None:
     assert rule.yields_to == ()
 
 
+@pytest.mark.parametrize(
+    ("line", "enabled"), [("", True), ("enabled = true\n", True), ("enabled = false\n", False)]
+)
+def test_a_rule_is_on_unless_its_page_says_otherwise(line: str, enabled: bool) -> None:
+    assert parsed("yields_to", line + "yields_to").enabled is enabled
+
+
 def test_the_title_line_may_be_left_out() -> None:
     assert parsed("# odd-weights\n\n").summary == "What and why."
 
@@ -156,6 +164,8 @@ COMPLAINTS = [
     ('["IA101"]', '["zero-weights"]', "yields_to must list rule ids"),
     ('["IA101"]', '"IA101"', "yields_to must list rule ids"),
     ('["IA101"]', "[101]", "yields_to must list rule ids"),
+    ("yields_to", 'enabled = "false"\nyields_to', "enabled must be true or false"),
+    ("yields_to", "enabled = 0\nyields_to", "enabled must be true or false"),
     ("{layers}", "{gain.__class__}", "placeholder {gain.__class__} is not a plain identifier"),
     ("{layers}", "{layers!r}", "placeholder {layers!r} is not a plain identifier"),
     ("{layers}", "{layers:>9}", "placeholder {layers:>9} is not a plain identifier"),
@@ -309,6 +319,27 @@ def test_the_more_exact_of_select_and_ignore_wins(
     select: tuple[str, ...], ignore: tuple[str, ...], on: str
 ) -> None:
     assert sorted(chosen(_rules(), select, ignore)) == on.split()
+
+
+@pytest.mark.parametrize(
+    ("select", "ignore", "on"),
+    [
+        ((), (), "IA101 IA201 IA301"),
+        (("IA1",), (), "IA101"),
+        (("IA",), (), "IA101 IA201 IA301"),
+        (("IA102",), (), "IA102"),
+        (("constant-weights",), (), "IA102"),
+        (("IA1", "IA102"), (), "IA101 IA102"),
+        (("IA1", "constant-weights"), ("IA101",), "IA102"),
+        (("IA102",), ("IA1",), "IA102"),
+        (("IA102",), ("IA102",), ""),
+    ],
+)
+def test_a_rule_that_is_off_is_on_only_where_it_is_selected_by_its_id_or_name(
+    select: tuple[str, ...], ignore: tuple[str, ...], on: str
+) -> None:
+    rules = {**_rules(), "IA102": replace(_rules()["IA102"], enabled=False)}
+    assert sorted(chosen(rules, select, ignore)) == on.split()
 
 
 @pytest.mark.parametrize(

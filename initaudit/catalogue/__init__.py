@@ -15,9 +15,9 @@ from initaudit.catalogue.entries import (
     Value,
 )
 from initaudit.catalogue.lookup import Catalogue, frameworks_folder, load
-from initaudit.catalogue.reading import CatalogueError
 from initaudit.catalogue.shapes import shape
 from initaudit.catalogue.spread import bias, scaled, shifted, weights
+from initaudit.catalogue.tables import CatalogueError
 
 __all__ = [
     "REQUIRED",

@@ -51,7 +51,7 @@ def argument(
     parameters: Sequence[Parameter], bound: Mapping[str, Value], name: str | None
 ) -> Value:
     """Return what a parameter holds: the argument, else the default, else unknown."""
-    if name in bound:
+    if name is not None and name in bound:
         return bound[name]
     for parameter in parameters:
         if parameter.name == name and parameter.default is not REQUIRED:

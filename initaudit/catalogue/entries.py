@@ -25,7 +25,7 @@ class Required(Enum):
 UNKNOWN: Final = Unknown.UNKNOWN
 REQUIRED: Final = Required.REQUIRED
 
-Value: TypeAlias = "Interval | str | bool | None | Unknown | tuple[Value, ...]"
+Value: TypeAlias = "Interval | str | bool | Unknown | tuple[Value, ...] | None"
 """What an argument folds to; every number is an `Interval`, a shape a tuple."""
 
 Form = Literal["inplace", "method", "factory", "object", "module"]
@@ -144,9 +144,9 @@ class LayerSpec:
     Attributes:
         name: the canonical qualified name.
         framework: whose it is.
-        op: the operation as in `network.Layer`, or "container", "embedding", "attention",
-            "transformer", "module" (a base class), "variable" (a lone parameter) or "wrapper" (holds
-            another's initialiser).
+        op: the operation as in `network.Layer`, or "embedding", "attention",
+            "transformer", "einsum", "container", "module" (a base class), "variable" (a lone
+            parameter), "buffer" or "wrapper" (holds an initialiser for another).
         parameters: the constructor's, in positional order.
         weights: by attribute name, in the order in which they are made.
         inputs, outputs: the parameters that name the numbers of input and output features.

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from initaudit.catalogue import reading
 from initaudit.catalogue.entries import Initialiser, LayerSpec
-from initaudit.catalogue.reading import CatalogueError, Framework, Head
+from initaudit.catalogue.reading import Framework, Head
+from initaudit.catalogue.tables import CatalogueError
 from initaudit.rulebook import rules_folder
 
 # A chain of other names longer than this is a circle.

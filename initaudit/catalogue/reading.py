@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, get_args
 
 from initaudit.catalogue.entries import (
     FORMS,
@@ -21,9 +21,8 @@ from initaudit.catalogue.entries import (
     Required,
     Value,
 )
+from initaudit.catalogue.tables import CatalogueError, check, each, grouped, parse, strings
 from initaudit.network import Fan, Interval, Weights
-
-Entry = TypeVar("Entry")
 
 _HEAD = {"framework": str, "packages": list}
 _TABLES = ("modules", "names", "strings", "returns", "laws", "methods", "initialisers", "layers")
@@ -40,10 +39,6 @@ _WEIGHT = {"init": str, "shape": list, "role": str, "keyword": str, "switch": st
 _LAW = {"law": str, "mean": float, "scale": float, "fan": str}
 _ZEROS = Weights("zeros", Interval.point(0.0), Interval.point(0.0))
 _ONES = Weights("constant", Interval.point(1.0), Interval.point(0.0))
-
-
-class CatalogueError(Exception):
-    """A framework's file that cannot be used; the text names the file, the entry and the fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +75,8 @@ def head(path: Path) -> Head:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path}: cannot be read: {error}") from None
-    top = _parse(text.partition("\n[")[0], str(path))
-    _check(top, _HEAD, str(path), required=tuple(_HEAD))
+    top = parse(text.partition("\n[")[0], str(path))
+    check(top, _HEAD, str(path), required=tuple(_HEAD))
     return Head(path, text, top["framework"], tuple(map(str, top["packages"])))
 
 
@@ -92,14 +87,14 @@ def framework(file: Head) -> Framework:
         CatalogueError: for anything that is unknown, missing or of the wrong type.
     """
     where = str(file.path)
-    tree = _parse(file.text, where)
+    tree = parse(file.text, where)
     if unknown := sorted(set(tree) - set(_HEAD) - set(_TABLES)):
         raise CatalogueError(f"{where}: unknown key {unknown[0]!r}")
     for table in _TABLES:
         if not isinstance(tree.get(table, {}), dict):
             raise CatalogueError(f"{where}: {table!r} must be a table")
     laws = {"zeros": _ZEROS, "ones": _ONES}
-    laws |= _each(tree, "laws", where, _law)
+    laws |= each(tree, "laws", where, _law)
 
     def layer(name: str, raw: dict[str, Any], place: str) -> LayerSpec:
         return _layer(name, raw, place, file.framework, laws)
@@ -109,21 +104,21 @@ def framework(file: Head) -> Framework:
 
     return Framework(
         name=file.framework,
-        modules=_strings(tree, "modules", where),
-        names=_strings(tree, "names", where),
-        strings=_strings(tree, "strings", where),
-        returns=_strings(tree, "returns", where),
-        methods=_each(tree, "methods", where, initialiser),
-        initialisers=_grouped(tree, "initialisers", where, initialiser),
-        layers=_grouped(tree, "layers", where, layer),
+        modules=strings(tree, "modules", where),
+        names=strings(tree, "names", where),
+        strings=strings(tree, "strings", where),
+        returns=strings(tree, "returns", where),
+        methods=each(tree, "methods", where, initialiser),
+        initialisers=grouped(tree, "initialisers", where, initialiser),
+        layers=grouped(tree, "layers", where, layer),
     )
 
 
 def _initialiser(name: str, raw: dict[str, Any], place: str, framework: str) -> Initialiser:
-    _check(raw, _INITIALISER, place, required=("form", "law"))
+    check(raw, _INITIALISER, place, required=("form", "law"))
     parameters = _parameters(raw.get("parameters", []), place)
-    fixed = {role: _value(value) for role, value in raw.get("fixed", {}).items()}
-    numbers = raw.get("numbers", {})
+    fixed = {role: _value(value, place) for role, value in raw.get("fixed", {}).items()}
+    numbers = strings(raw, "numbers", place)
     names = {p.name for p in parameters}
     for held, complaint in (
         (raw["form"] in FORMS, f"form is one of {', '.join(FORMS)}"),
@@ -141,9 +136,10 @@ def _initialiser(name: str, raw: dict[str, Any], place: str, framework: str) -> 
 def _layer(
     name: str, raw: dict[str, Any], place: str, framework: str, laws: Mapping[str, Weights]
 ) -> LayerSpec:
-    _check(raw, _LAYER, place, required=("op",))
+    check(raw, _LAYER, place, required=("op",))
     parameters = _parameters(raw.get("parameters", []), place)
     names = {p.name for p in parameters}
+    strings(raw, "options", place)
     spec = LayerSpec(
         name,
         framework,
@@ -169,7 +165,9 @@ _SPELLED = ("like", "op", "parameters", "weights")
 def _weight(name: str, raw: object, place: str, laws: Mapping[str, Weights]) -> LayerWeight:
     if not isinstance(raw, dict):
         raise CatalogueError(f"{place}: must be a table")
-    _check(raw, _WEIGHT, place, required=("init", "shape"))
+    check(raw, _WEIGHT, place, required=("init", "shape"))
+    if not all(isinstance(axis, str | int) for axis in raw["shape"]):
+        raise CatalogueError(f"{place}: an axis is a role, a parameter or a size")
     if raw["init"] not in laws:
         raise CatalogueError(f"{place}: init {raw['init']!r} is not in [laws]")
     return LayerWeight(
@@ -184,7 +182,7 @@ def _weight(name: str, raw: object, place: str, laws: Mapping[str, Weights]) -> 
 
 def _law(name: str, raw: dict[str, Any], place: str) -> Weights:
     del name
-    _check(raw, _LAW, place, required=("law",))
+    check(raw, _LAW, place, required=("law",))
     fan = raw.get("fan", "none")
     if raw["law"] not in LAWS or fan not in get_args(Fan):
         raise CatalogueError(f"{place}: no such law or fan")
@@ -215,7 +213,7 @@ def _parameters(raw: list[Any], place: str) -> tuple[Parameter, ...]:
         name = parts[0]
         default: Value | Required = REQUIRED
         if isinstance(item, list):
-            default = _value(parts[1]) if len(parts) == 2 else None
+            default = _value(parts[1], place) if len(parts) == 2 else None
         if name.startswith("**"):
             found.append(Parameter(name[2:], default, "others"))
         elif name.startswith("*"):
@@ -226,78 +224,17 @@ def _parameters(raw: list[Any], place: str) -> tuple[Parameter, ...]:
     return tuple(found)
 
 
-def _value(raw: object) -> Value:
-    if raw == "?":
-        return UNKNOWN
-    if isinstance(raw, list):
-        return tuple(_value(v) for v in raw)
-    if isinstance(raw, str | bool):
-        return raw
-    return Interval.point(float(cast(float, raw)))
-
-
-def _grouped(
-    tree: dict[str, Any], table: str, where: str, make: Callable[[str, dict[str, Any], str], Entry]
-) -> dict[str, Entry]:
-    """Read a table of modules, each a table of entries."""
-    flat: dict[str, Any] = {}
-    for module, entries in tree.get(table, {}).items():
-        if not isinstance(entries, dict):
-            raise CatalogueError(f"{where}: {table}.{module} must be a table")
-        flat |= {f"{module}.{name}": entry for name, entry in entries.items()}
-    return _each({table: flat}, table, where, make)
-
-
-def _each(
-    tree: dict[str, Any], table: str, where: str, make: Callable[[str, dict[str, Any], str], Entry]
-) -> dict[str, Entry]:
-    entries = tree.get(table, {})
-    found: dict[str, Entry] = {}
-    for name, raw in entries.items():
-        place = f"{where}: {table}.{name}"
-        if not isinstance(raw, dict):
-            raise CatalogueError(f"{place} must be a table")
-        found[name] = make(name, _merged(raw, entries, place), place)
-    return found
-
-
-def _merged(raw: dict[str, Any], entries: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Return an entry with the keys of the entry that it is like."""
-    like = raw.get("like")
-    if like is None:
-        return raw
-    other = entries.get(like)
-    if not isinstance(other, dict) or "like" in other:
-        raise CatalogueError(f"{place}: like {like!r} is no full entry of this table")
-    return {**other, **raw}
-
-
-def _strings(tree: dict[str, Any], table: str, where: str) -> dict[str, str]:
-    found = tree.get(table, {})
-    for key, value in found.items():
-        if not isinstance(value, str):
-            raise CatalogueError(f"{where}: {table}.{key} must be a string")
-    return cast(dict[str, str], found)
-
-
-def _check(
-    raw: Mapping[str, Any], keys: Mapping[str, type], place: str, required: tuple[str, ...]
-) -> None:
-    if unknown := sorted(set(raw) - set(keys)):
-        raise CatalogueError(f"{place}: unknown key {unknown[0]!r}")
-    for key in required:
-        if key not in raw:
-            raise CatalogueError(f"{place}: key {key!r} is missing")
-    for key, value in raw.items():
-        kind = keys[key]
-        if isinstance(value, bool) or not (
-            isinstance(value, kind) or (kind is float and isinstance(value, int))
-        ):
-            raise CatalogueError(f"{place}: {key!r} must be of type {kind.__name__}")
-
-
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogueError(f"{where}: not TOML: {error}") from None
+def _value(raw: object, place: str) -> Value:
+    match raw:
+        case "?":
+            return UNKNOWN
+        case str() | bool():
+            return raw
+        case int() | float() if not math.isnan(raw):
+            return Interval.point(float(raw))
+        case list():
+            return tuple(_value(v, place) for v in raw)
+        case {"lo": int() | float() as lo, "hi": int() | float() as hi} if lo <= hi:
+            return Interval(float(lo), float(hi))
+        case _:
+            raise CatalogueError(f"{place}: not a number, text, list or {{ lo, hi }}: {raw!r}")

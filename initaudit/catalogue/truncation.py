@@ -22,7 +22,7 @@ def relative(mean: Interval, std: Interval, below: Interval, above: Interval) ->
     return Weights(
         "normal" if min(-below.lo, above.lo) >= _FAR else "truncated",
         Interval(mean.lo + ends[0], mean.hi + ends[1]),
-        Interval(square.lo * variance, square.hi * variance),
+        Interval(square.lo * variance, square.hi * variance) if variance else Interval.point(0.0),
     )
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 from initaudit.checkpoint import positional
+from initaudit.checkpoint.positional import number
 from initaudit.network import Tensor
 
 Style = Literal["torch", "keras", "numpy"]
@@ -188,7 +189,11 @@ def _settled(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for flax, role in (("mean", "running_mean"), ("var", "running_var")):
         if flax in settled:
             settled[role] = settled.pop(flax)
-    numbered = sorted((int(role[3:]), role) for role in settled if re.fullmatch(r"var\d+", role))
+    numbered = sorted(
+        (place, role)
+        for role in settled
+        if role.startswith("var") and (place := number(role[3:])) is not None
+    )
     if numbered:
         values = [settled.pop(role) for _, role in numbered]
         settled.update(zip(_var_roles(values), values, strict=False))
@@ -234,13 +239,13 @@ def _special(name: str, module: str, leaf: str) -> _Leaf | None:
         return _Leaf(made[1], made[1], role if made[2] == "weight" else "value", "torch")
     recurrent = _RECURRENT.fullmatch(leaf)
     if recurrent:
-        kind, side, number, reverse = recurrent.groups()
-        unit = f"{module}.l{number}{reverse or ''}".lstrip(".")
+        kind, side, level, reverse = recurrent.groups()
+        unit = f"{module}.l{level}{reverse or ''}".lstrip(".")
         return _Leaf(unit, unit, f"{kind}_{side}", "torch")
     *above, last = re.split(r"[./]", module)
-    if last == "vars" and leaf.isdecimal():
+    if last == "vars" and number(leaf) is not None:
         return _placed(module[: -len("vars") - 1], f"var{leaf}", "keras")
-    if last in _LISTED and leaf.isdecimal():
+    if last in _LISTED and number(leaf) is not None:
         role = "bias" if last in {"biases", "intercepts_", "bs", "b"} else "weight"
         return _Leaf("/".join([*above, "#", leaf]), name, role, "numpy")
     return None

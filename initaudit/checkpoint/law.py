@@ -30,13 +30,15 @@ _KNOWN = 11.0
 # Expected elements beyond the largest one: too many mean a cut tail, too few a heavy one.
 _CUT_TAIL = 12.0
 _HEAVY_TAIL = 1e-5
-# Below this many elements a normal law is named only where its scale is a usual one.
+# Below this many elements, too few to show what training did, a normal law is named only where
+# its scale is a usual one and nothing hints at a departure.
 _LEAST_ANY = 4096
 # Limits of single and of combined departures in standard errors. An unusual scale is itself a
 # sign that something moved the weights, so less is let pass.
 _SINGLE = 5.0
 _TOGETHER = 3.6
 _TOGETHER_UNUSUAL = 2.5
+_TOGETHER_FEW = 1.0
 _COMMON, _ANY_NUMBER = 1.0, 5.0
 _LOGIT_SPAN = 18.0
 _ZEROS_SHARE = 16
@@ -197,8 +199,8 @@ def _continuous(sample: Sample, dtype: str, half_step: float, fan: Fans | None) 
     )
     ordered = np.sort(distribution.spread(sample.values, dtype))
     if _is_uniform(fit, ordered):
-        edged = naming.uniform(fit)
-        return edged.law if _independent(sample, edged, 1.8, []) else NONE_KNOWN
+        law = naming.uniform(fit).law
+        return law if _departure(sample, 1.8, []) < _TOGETHER else NONE_KNOWN
     if fit.count < (_LEAST_VECTOR if len(sample.shape) < 2 else _LEAST):
         return None
     beyond = 2 * fit.count * distribution.normal_tail(_furthest(fit) / fit.std)
@@ -215,25 +217,28 @@ def _continuous(sample: Sample, dtype: str, half_step: float, fan: Fans | None) 
     elif distribution.distance(standard, distribution.normal_quantiles()) < _ESTIMATED:
         named = naming.normal(fit)
         scores += _moments(standard, fourth)
-    if named is None or not _independent(sample, named, fourth, scores):
+    if named is None:
         return NONE_KNOWN
-    return named.law if sample.count >= _LEAST_ANY or named.rarity <= _COMMON else None
+    departure = _departure(sample, fourth, scores)
+    if departure >= (_TOGETHER if named.rarity < _ANY_NUMBER else _TOGETHER_UNUSUAL):
+        return NONE_KNOWN
+    plain = named.rarity <= _COMMON and (fan is None or departure < _TOGETHER_FEW)
+    return named.law if plain or sample.count >= _LEAST_ANY else None
 
 
 def _furthest(fit: Fit) -> float:
     return max(fit.maximum - fit.mean, fit.mean - fit.minimum)
 
 
-def _independent(sample: Sample, named: Named, kurtosis: float, scores: list[float]) -> bool:
-    """Return whether no score of a departure, nor all of them together, is beyond chance."""
+def _departure(sample: Sample, kurtosis: float, scores: list[float]) -> float:
+    """Return the score of all departures together, infinite where a single one is too large."""
     block = sample.block
     if block is not None and block.ndim > 1:
         out = sample.out_axis % block.ndim
         scores = scores + departures(block, out, sample.mean, sample.variance, kurtosis)
     if not scores:
-        return True
-    limit = _TOGETHER if named.rarity < _ANY_NUMBER else _TOGETHER_UNUSUAL
-    return max(map(abs, scores)) < _SINGLE and combined(scores) < limit
+        return -math.inf
+    return math.inf if max(map(abs, scores)) > _SINGLE else combined(scores)
 
 
 def _moments(standard: Array, fourth: float) -> list[float]:

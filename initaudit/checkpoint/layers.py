@@ -6,11 +6,15 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import inf
 
 from initaudit.checkpoint.norms import Placed
+from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.spatial import Plan
 from initaudit.checkpoint.units import RECURRENT, Unit, params
 from initaudit.network import UNKNOWN_ACTIVATION, Attribute, Layer
+
+Slopes = Mapping[tuple[str, ...], Sequence[tuple[int, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +29,14 @@ class Activation:
 class Chain:
     """Modules in order with everything that their layers need.
 
-    ``slopes`` maps the path of each PReLU to its slope.
+    ``slopes`` holds the (number, slope) of the PReLUs of each container, in order.
     """
 
     units: tuple[Unit, ...]
     norms: Placed
     plan: Plan
     activation: Activation
-    slopes: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+    slopes: Slopes = field(default_factory=dict)
 
 
 def apart(unit: Unit, roles: Mapping[str, str]) -> Layer:
@@ -135,13 +139,14 @@ def _behind(unit: Unit, following: Unit | None, chain: Chain, gapless: Set[str])
     return found
 
 
-def _slope(unit: Unit, following: Unit, slopes: Mapping[tuple[str, ...], float]) -> float | None:
+def _slope(unit: Unit, following: Unit, slopes: Slopes) -> float | None:
     """Return the slope of the PReLU between two neighbours of a numbered container."""
     here, there = _index(unit, unit.path[:-1]), _index(following, unit.path[:-1])
     if here is None or there is None:
         return None
-    paths = ((*unit.path[:-1], str(number)) for number in range(here + 1, there))
-    return next((slopes[path] for path in paths if path in slopes), None) if slopes else None
+    known = slopes.get(unit.path[:-1], ())
+    at = bisect_right(known, (here, inf))
+    return known[at][1] if at < len(known) and known[at][0] < there else None
 
 
 def _extra(unit: Unit, width: int, chain: Chain) -> tuple[dict[str, Attribute], str | None]:
@@ -169,8 +174,9 @@ def _gapless(units: Sequence[Unit], norms: Placed) -> frozenset[str]:
     """
     numbers: dict[tuple[str, ...], list[int]] = {}
     for unit in (*units, *norms.behind.values(), *norms.before.values()):
-        if unit.path[-1].isdecimal():
-            numbers.setdefault(unit.path[:-1], []).append(int(unit.path[-1]))
+        place = number(unit.path[-1])
+        if place is not None:
+            numbers.setdefault(unit.path[:-1], []).append(place)
     breaks: dict[tuple[str, ...], list[int]] = {}
     for parent, taken in numbers.items():
         taken.sort()
@@ -187,5 +193,4 @@ def _gapless(units: Sequence[Unit], norms: Placed) -> frozenset[str]:
 
 
 def _index(unit: Unit, parent: tuple[str, ...]) -> int | None:
-    alike = unit.path[:-1] == parent and unit.path[-1].isdecimal()
-    return int(unit.path[-1]) if alike else None
+    return number(unit.path[-1]) if unit.path[:-1] == parent else None

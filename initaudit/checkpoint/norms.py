@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.units import NORMS, RECURRENT, Unit
 
 _WORD = r"(?:(?:batch|layer|group|instance|rms)?_?norm(?:ali[sz]ation)?(?:\dd)?|bn|ln|gn|in|rms)"
@@ -90,9 +91,9 @@ class _Family:
         keys: dict[Hashable, list[Unit]] = {}
         for unit in chain:
             inside.setdefault(unit.path[:-1], []).append(unit)
-            number = _number(unit.path)
-            if number is not None:
-                numbered.setdefault(unit.path[:-1], []).append((number, unit))
+            place = number(unit.path[-1])
+            if place is not None:
+                numbered.setdefault(unit.path[:-1], []).append((place, unit))
             for width in {unit.width, unit.fan}:
                 widths.setdefault(width, []).append(unit)
                 for key in _keys(unit.path, (unit.path[-1],)):
@@ -173,13 +174,9 @@ def _side(candidates: Sequence[Unit], norm: Unit) -> tuple[str, Unit] | None:
     return None
 
 
-def _number(path: tuple[str, ...]) -> int | None:
-    return int(path[-1]) if path[-1].isdecimal() else None
-
-
 def _sequential(family: _Family, norm: Unit) -> tuple[str, Unit] | None:
     """Place a norm among numbered siblings: ``0`` linear, ``1`` norm, or ``1`` ReLU, ``2`` norm."""
-    here = _number(norm.path)
+    here = number(norm.path[-1])
     if here is None:
         return None
     numbered = family.numbered.get(norm.path[:-1], ())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.units import RECURRENT, Unit, words
 
 _FIRST = frozenset({"input", "inputs", "in", "inp", "first", "stem", "embed", "embedding",
@@ -46,7 +47,7 @@ def stem(component: str) -> str:
 @lru_cache(maxsize=1 << 16)
 def _pieces(component: str) -> tuple[tuple[int, int, str], ...]:
     return tuple(
-        (0, int(piece), "") if piece.isdecimal() else (1, 0, piece)
+        (1, 0, piece) if (place := number(piece)) is None else (0, place, "")
         for piece in re.split(r"(\d+)", component)
         if piece
     )

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from math import prod
 
 from initaudit.checkpoint import trunk
 from initaudit.checkpoint.groups import grouped, out_axis
+from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.units import (
     KERAS_TRANSPOSED,
     NORMS,
@@ -42,7 +44,8 @@ def out_axes(
     answers by `groups.out_axis` for any other name.
     """
     stubs = [
-        Tensor(name, "F32", shape, 0, None, None, None, None, 0, 0, 0, 0) for name, shape in named
+        Tensor(name, "F32", shape, prod(shape), None, None, None, None, 0, 0, 0, 0)
+        for name, shape in named
     ]
     units, _ = resolved([read(group) for group in grouped(stubs)])
     axes: dict[str, int] = {}
@@ -113,13 +116,15 @@ def _like_their_namesakes(units: Sequence[Unit]) -> list[Unit]:
 def _slot(unit: Unit) -> tuple[str, ...]:
     """Return where the norm of a convolution is looked for: conv1 has bn1, ``3`` has ``4``."""
     *parents, last = unit.path
-    return (*parents, str(int(last) + 1) if last.isdecimal() else "", *re.findall(r"\d+", last))
+    place = number(last)
+    return (*parents, "" if place is None else str(place + 1), *re.findall(r"\d+", last))
 
 
 def _after(norm: Unit) -> tuple[str, ...]:
     *parents, last = norm.path
-    if last.isdecimal():
-        return (*parents, last, str(int(last) - 1))
+    place = number(last)
+    if place is not None:
+        return (*parents, last, str(place - 1))
     return (*parents, "", *re.findall(r"\d+", last))
 
 

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Mapping
 from initaudit.network import Tensor
 
 _NUMBERED = re.compile(r"(?:(.*)[./]|)(?:arr_)?(\d+)")
+_DIGITS = 18
 _BARE = frozenset({"", "params"})
+
+
+def number(component: str) -> int | None:
+    """Return the number that a component of a name is; None for words and absurdly long ones."""
+    return int(component) if component.isdecimal() and len(component) <= _DIGITS else None
 
 
 def modules(named: Iterable[tuple[str, Tensor]]) -> Mapping[str, tuple[str, str]]:
@@ -22,8 +28,9 @@ def modules(named: Iterable[tuple[str, Tensor]]) -> Mapping[str, tuple[str, str]
     lists: dict[str, list[tuple[int, str, Tensor]]] = {}
     for name, tensor in named:
         found = _NUMBERED.fullmatch(name)
-        if found:
-            lists.setdefault(found[1] or "", []).append((int(found[2]), name, tensor))
+        place = number(found[2]) if found else None
+        if found and place is not None:
+            lists.setdefault(found[1] or "", []).append((place, name, tensor))
     told: dict[str, tuple[str, str]] = {}
     for parent, members in lists.items():
         members.sort(key=lambda member: member[0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import comb, isqrt, prod
 
+from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.units import RECURRENT, Unit
 
 PLACES = 16
@@ -240,9 +241,9 @@ def _gaps(convs: Sequence[Unit]) -> tuple[str, ...]:
 
 def _steps(convs: Sequence[Unit]) -> Iterator[tuple[str, int, int]]:
     for one, two in pairwise(convs):
-        here, there = one.path[-1], two.path[-1]
-        if one.path[:-1] == two.path[:-1] and here.isdecimal() and there.isdecimal():
-            yield one.name, int(here), int(there)
+        here, there = number(one.path[-1]), number(two.path[-1])
+        if one.path[:-1] == two.path[:-1] and here is not None and there is not None:
+            yield one.name, here, there
 
 
 def _subsets(names: list[str]) -> Iterator[tuple[str, ...]]:

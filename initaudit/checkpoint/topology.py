@@ -9,6 +9,7 @@ from initaudit.checkpoint import blocks as skips
 from initaudit.checkpoint import norms, order, orientation, roles, spatial, trunk
 from initaudit.checkpoint.groups import Group, grouped
 from initaudit.checkpoint.layers import Activation, Chain, apart, connected
+from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.stored import FLOATS, Config
 from initaudit.checkpoint.units import NORMS, WEIGHTED, Unit, read
 from initaudit.network import (
@@ -180,15 +181,16 @@ def _breaks(unit: Unit, widths: Set[int]) -> bool:
     return any(len(tensor.shape) > 1 for tensor in unit.group.parts.values())
 
 
-def _slopes(units: Sequence[Unit]) -> dict[tuple[str, ...], float]:
-    """Return the mean slope of each PReLU that is numbered in its container, by its path."""
-    return {
-        unit.path: mean
-        for unit in units
-        if unit.attributes.get("prelu")
-        and unit.path[-1].isdecimal()
-        and (mean := unit.weight.mean) is not None
-    }
+def _slopes(units: Sequence[Unit]) -> dict[tuple[str, ...], list[tuple[int, float]]]:
+    """Return the number and mean slope of each PReLU in a numbered container, in order."""
+    found: dict[tuple[str, ...], list[tuple[int, float]]] = {}
+    for unit in units:
+        place, mean = number(unit.path[-1]), unit.weight.mean
+        if unit.attributes.get("prelu") and place is not None and mean is not None:
+            found.setdefault(unit.path[:-1], []).append((place, mean))
+    for known in found.values():
+        known.sort()
+    return found
 
 
 def _activation(units: Sequence[Unit], config: Config | None, given: str | None) -> Activation:

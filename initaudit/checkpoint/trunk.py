@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from initaudit.checkpoint.chains import Part, longest, parts, shared, strand, weight
-from initaudit.checkpoint.order import fits
+from initaudit.checkpoint.order import fits, rank
+from initaudit.checkpoint.rivals import compatible
 from initaudit.checkpoint.units import Unit, words
 
 _LATENT = frozenset({"mu", "mean", "loc", "logvar", "var", "sigma", "std", "logstd", "logsigma",
@@ -115,12 +116,13 @@ def _branch(part: Part, run: list[Part]) -> str | None:
     begin, end = part.units[0], part.units[-1]
     if any(fits(end, other.units[0]) for other in run[1:]):
         return None
-    if (
-        begin.op == first.op
-        and begin.fan == first.fan
-        and (len(part.units) > 1 or len(run) == len(run[0].units) == 1)
-    ):
-        return f"a second network beside {first.name}"
+    chainable = fits(run[-1].units[-1], begin) or fits(end, first)
+    same_input = begin.op == first.op and begin.fan == first.fan
+    alone = len(run) == len(run[0].units) == 1
+    if same_input and (len(part.units) > 1 or alone):
+        rival = any(not compatible(part.answers, other.answers) for other in run)
+        return f"a second network beside {first.name}" if rival or not chainable else None
     if len(run) > 1 and begin.op == last.op and begin.fan == last.fan:
-        return f"a second head beside {last.name}"
+        told = rank(part.name) == rank(run[-1].name) == rank("head")
+        return f"a second head beside {last.name}" if told or not chainable else None
     return None

@@ -98,7 +98,7 @@ def one_sided(subject: Built, limits: Limits) -> Iterator[Hit]:
                 },
                 layer,
                 severity=severity,
-                margin=math.log10(spike / limits["spike"]),
+                margin=2 * math.log10(spike / limits["spike"]),
                 related=sites(network, [x for x, _ in group[1:]]),
             )
 
@@ -137,8 +137,6 @@ def narrow_for_depth(subject: Built, limits: Limits) -> Iterator[Hit]:
         yield Hit(
             site_of(network, free[0]),
             {"beta": beta, "layers": len(widths), "factor": math.exp(-2.5 * beta)},
-            free[0],
-            margin=math.log10(beta / limits["beta"]),
             related=sites(network, free[1:]),
         )
 
@@ -184,7 +182,8 @@ def _hit(
     before = fans.activation_before(network, first)
     open_ = any(fans.activation_before(network, s.layer) == UNKNOWN_ACTIVATION for s in scales)
     fan_in = (fans.fans(worst.layer) or (0, 0))[0]
-    middle = fans.wanted_power(network, worst.layer)
+    wanted = fans.wanted_power(network, worst.layer)
+    bound = wanted.lo if sign > 0 else wanted.hi
     return Hit(
         site_of(network, first),
         {
@@ -192,7 +191,7 @@ def _hit(
             "std": worst.tensor.std or 0.0,
             "fan_in": fan_in,
             "gain": fans.gain(worst.layer) or 0.0,
-            "wanted_std": math.sqrt(middle.lo / fan_in) if fan_in else 0.0,
+            "wanted_std": math.sqrt(bound / fan_in) if fan_in else 0.0,
             "ratio": worst.high if sign > 0 else worst.low,
             "decades": decades,
         },

@@ -85,6 +85,7 @@ def symmetric_units(subject: Built, limits: Limits) -> Iterator[Hit]:
                 "layers": len(found),
             },
             layer,
+            severity=None if kinds <= max(1, limits["distinct"] * count) else Severity.WARNING,
             related=sites(network, [f[0] for f in found[1:]]),
         )
 

@@ -111,7 +111,7 @@ def _zero_hit(
     zero: list[Layer],
     of: int,
     severity: Severity | None,
-    reason: str = "they multiply, so neither gets a gradient",
+    reason: str = "they multiply, so at first none of them gets a gradient",
 ) -> Hit:
     return Hit(
         site_of(network, zero[0]),

@@ -1,22 +1,19 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from initaudit.checkpoint.groups import grouped, out_axis
-from initaudit.network import Tensor
-
-
-def tensor(name: str, shape: tuple[int, ...] = (3, 4)) -> Tensor:
-    return Tensor(name, "F32", shape, math.prod(shape), 0.0, 1.0, -1.0, 1.0, 0, 0, 0, 0)
+from tests.checkpoint.shapes import tensor
 
 
 def modules(*names: str) -> dict[str, dict[str, str]]:
-    """Return role -> stored name, by module."""
+    """Return role -> stored name, by module; biases are vectors, the others matrices."""
+    vectors = ("bias", "b", "vars/1")
     return {
         group.name: {role: part.name for role, part in group.parts.items()}
-        for group in grouped([tensor(name) for name in names])
+        for group in grouped(
+            [tensor(name, (3,) if name.endswith(vectors) else (3, 4)) for name in names]
+        )
     }
 
 
@@ -218,24 +215,35 @@ def test_four_keras_variables_of_one_dimension_are_a_batch_norm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "axis"),
+    ("name", "shape", "axis"),
     [
-        ("fc1.weight", 0),
-        ("conv.weight", 0),
-        ("dense/kernel:0", -1),
-        ("params.Dense_0.kernel", -1),
-        ("lstm/recurrent_kernel", -1),
-        ("W1", -1),
-        ("l1.W", -1),
-        ("weights.0", -1),
-        ("embed.weight", 0),
-        ("pos_embed", 0),
+        ("fc1.weight", (3, 4), 0),
+        ("conv.weight", (8, 3, 5, 5), 0),
+        ("dense/kernel:0", (4, 3), 1),
+        ("params.Dense_0.kernel", (4, 3), 1),
+        ("params/Conv_0/kernel", (5, 5, 3, 8), 3),
+        ("['Dense_0']['kernel']", (4, 3), 1),
+        ("lstm/recurrent_kernel", (3, 12), 1),
+        ("W1", (4, 3), 1),
+        ("l1.W", (4, 3), 1),
+        ("weights.0", (4, 3), 1),
+        ("embed.weight", (50, 8), 0),
+        ("pos_embed", (1, 16, 8), 0),
+        ("b1", (3,), 0),
+        ("dense/kernel:0", (), 0),
+        ("", (2, 2), 0),
     ],
 )
-def test_kernels_have_their_output_units_last(name: str, axis: int) -> None:
-    assert out_axis(name) == axis
+def test_kernels_have_their_output_units_last(name: str, shape: tuple[int, ...], axis: int) -> None:
+    assert out_axis(name, shape) == axis
+
+
+def test_two_modules_never_share_a_name() -> None:
+    groups = grouped([tensor(name, (3, 4)) for name in ("fc", "fc.weight", ".fc.weight", "fc/W")])
+    assert len({group.name for group in groups}) == len(groups)
+    assert sum(len(group.parts) for group in groups) == 4
 
 
 def test_a_module_is_placed_where_its_first_tensor_stands() -> None:
-    groups = grouped([tensor(name) for name in ("b.bias", "a.weight", "b.weight")])
+    groups = grouped([tensor(name, (3, 3)) for name in ("b.bias", "a.weight", "b.weight")])
     assert {group.name: group.place for group in groups} == {"b": 0, "a": 1}

@@ -79,7 +79,8 @@ CONNECTED = [
      "(global_avg_pool) (flatten) fc"),
     ("a transposed generator, told by its norms",
      "main.0.weight 100 64 4 4;" + batch_norm("main.1", 64) + "main.3.weight 64 32 4 4;"
-     + batch_norm("main.4", 32) + "main.6.weight 32 3 4 4", "main.0 main.1 > main.3 main.4 > main.6"),
+     + batch_norm("main.4", 32) + "main.6.weight 32 3 4 4",
+     "main.0 main.1 > main.3 main.4 > main.6"),
     ("a convolutional autoencoder",
      "encoder.0.weight 16 1 3 3; encoder.0.bias 16; encoder.2.weight 32 16 3 3; encoder.2.bias 32;"
      "decoder.0.weight 32 16 2 2; decoder.0.bias 16; decoder.2.weight 16 1 2 2; decoder.2.bias 1",
@@ -220,7 +221,8 @@ def blocks(pattern: str, count: int = 2) -> str:
 UNCONNECTED = [
     ("a residual network", "conv1.weight 8 3 3 3;" + batch_norm("bn1", 8)
      + blocks("layer1.#.conv1.weight 8 8 3 3; layer1.#.conv2.weight 8 8 3 3")
-     + "layer2.0.downsample.0.weight 16 8 1 1;" + linear("fc", 10, 8), "fc", "skip connection"),
+     + "layer2.0.downsample.0.weight 16 8 1 1;" + linear("fc", 10, 8),
+     "layer1.0.conv1", "skip connection"),
     ("residual blocks that only repetition tells",
      "inp.weight 8 4;" + blocks("mid.#.fc1.weight 8 8; mid.#.fc2.weight 8 8") + "out.weight 2 8",
      "mid.0.fc1", "skip connection"),
@@ -269,7 +271,7 @@ UNCONNECTED = [
     ("experts", blocks("experts.#.fc1.weight 8 8; experts.#.fc2.weight 8 8", 3)
      + "router.weight 3 8; head.weight 2 8", "experts.0.fc1", "gated"),
     ("square layers whose names tell no order",
-     linear("zulu", 8, 8) + linear("alfa", 8, 8), "alfa", "no single order"),
+     linear("alfa", 8, 8) + linear("zulu", 8, 8), "alfa", "no single order"),
     ("both directions of a recurrent layer",
      "gru.weight_ih_l0 192 32; gru.weight_hh_l0 192 64; gru.weight_ih_l0_reverse 192 32;"
      "gru.weight_hh_l0_reverse 192 64;" + linear("fc", 10, 128), "fc", "gru.l0_reverse"),

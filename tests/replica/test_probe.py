@@ -50,6 +50,36 @@ def test_the_probe_shows_a_collapse_that_the_start_hides() -> None:
     assert (after.effective_rank_min or 9.0) < 1.1
 
 
+@pytest.mark.parametrize("width", [64, 1024])
+def test_the_steps_do_not_wreck_a_wide_healthy_network(width: int) -> None:
+    built = mlp((width, *[width] * 4, 10), "relu", HE, seed=1)
+    trace = probe(built.network, built.load, samples=64)
+    assert trace is not None
+    assert (trace.effective_rank_min or 0.0) > 5.0
+
+
+@pytest.mark.parametrize(
+    ("op", "layout", "shape", "scale"),
+    [
+        ("linear", "oi", (10, 512), 0.25),
+        ("linear", "io", (512, 10), 0.25),
+        ("linear", "oi", (512, 10), 1.0),
+        ("conv", "oi", (8, 256, 2, 2), 0.125),
+        ("conv", "io", (2, 2, 256, 8), 0.125),
+        ("conv_transpose", "oi", (256, 8, 2, 2), 0.125),
+        ("embedding", "oi", (5000, 512), 1.0),
+        ("layer_norm", "oi", (512,), 1.0),
+    ],
+)
+def test_the_learning_rate_falls_with_the_fan_in(
+    op: str, layout: str, shape: tuple[int, ...], scale: float
+) -> None:
+    from initaudit.replica.probe import _scales
+
+    built = Builder((4,)).add("x", op, {"weight": np.ones(shape)}, layout=layout)
+    assert _scales(built.network) == {"x.weight": scale}
+
+
 def test_one_output_is_trained_on_squared_error() -> None:
     built = mlp((12, 16, 16, 1), "tanh", xavier())
     moved = probe(built.network, built.load)
