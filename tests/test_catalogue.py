@@ -34,7 +34,6 @@ from initaudit.catalogue import (
 from initaudit.catalogue.lookup import all_entries
 from initaudit.network import Interval, Weights
 
-
 CATALOGUE = load()
 ENTRIES = all_entries(CATALOGUE)
 ZERO = Interval.point(0.0)
@@ -632,11 +631,9 @@ def test_a_folder_adds_a_framework_and_overrides_a_name(tmp_path: Path) -> None:
         ('["std", 0.01]', "3", "a parameter is a name"),
         ('parameters = ["tensor", ["std", 0.01]]', "parameters = 3", "must be of type list"),
         ('law = "normal"', 'like = "ours.init.big_"', "no full entry"),
-        ("= {", "= {{", "not TOML"),
+        ("normal_ = {", "normal_ = {{", "not TOML"),
         ('"ours.layers.init" = "ours.init"', '"ours.layers.init" = 3', "must be a string"),
-        ('[initialisers."torch.nn.init"]
-normal_', '[initialisers]
-normal_', "unknown key"),
+        ("normal_ = {", "normal_ = 3\nother = {", "must be a table"),
     ],
 )
 def test_a_fault_in_a_file_is_one_line_that_names_it(

@@ -11,8 +11,16 @@ from math import inf
 from initaudit.checkpoint.norms import Placed
 from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.spatial import Plan
-from initaudit.checkpoint.units import RECURRENT, Unit, params
-from initaudit.network import UNKNOWN_ACTIVATION, Attribute, Layer
+from initaudit.checkpoint.units import RECURRENT, Unit
+from initaudit.network import (
+    UNKNOWN_ACTIVATION,
+    Attribute,
+    Interval,
+    Layer,
+    Param,
+    Tensor,
+    Weights,
+)
 
 Slopes = Mapping[tuple[str, ...], Sequence[tuple[int, float]]]
 
@@ -113,7 +121,24 @@ def _module(unit: Unit, roles: Mapping[str, str], extra: Mapping[str, Attribute]
     attributes: dict[str, Attribute] = {**unit.attributes, **extra}
     if unit.name in roles:
         attributes["role"] = roles[unit.name]
-    return Layer(unit.name, unit.op, (), params(unit), attributes)
+    return Layer(unit.name, unit.op, (), _params(unit), attributes)
+
+
+def _params(unit: Unit) -> tuple[Param, ...]:
+    """Return the parameters of a module with their statistics."""
+    names = {"weight_v": "weight"} if "weight_v" in unit.group.parts and not unit.reason else {}
+    skipped = {"weight_g"} if names else set()
+    return tuple(
+        Param(names.get(role, role), tensor.shape, _spread(tensor), tensor)
+        for role, tensor in unit.group.parts.items()
+        if role not in skipped and role != "num_batches_tracked"
+    )
+
+
+def _spread(tensor: Tensor) -> Weights:
+    if tensor.mean is None or tensor.variance is None:
+        return Weights("empirical", Interval.unknown(), Interval.unknown(), "none")
+    return Weights("empirical", Interval.point(tensor.mean), Interval.point(tensor.variance))
 
 
 def _reshaped(unit: Unit, plan: Plan) -> list[Layer]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from initaudit.checkpoint.groups import Group
 from initaudit.checkpoint.stored import FLOATS
-from initaudit.network import Attribute, Interval, Param, Tensor, Weights
+from initaudit.network import Attribute, Tensor
 
 Layout = Literal["oi", "io"]
 
@@ -111,23 +111,6 @@ def read(group: Group) -> Unit:
     if len(weight.shape) <= 1:
         return _vector(group, weight)
     return _matrix(group, weight, None, None)
-
-
-def params(unit: Unit) -> tuple[Param, ...]:
-    """Return the parameters of a module with their statistics."""
-    names = {"weight_v": "weight"} if "weight_v" in unit.group.parts and not unit.reason else {}
-    skipped = {"weight_g"} if names else set()
-    return tuple(
-        Param(names.get(role, role), tensor.shape, _spread(tensor), tensor)
-        for role, tensor in unit.group.parts.items()
-        if role not in skipped and role != "num_batches_tracked"
-    )
-
-
-def _spread(tensor: Tensor) -> Weights:
-    if tensor.mean is None or tensor.variance is None:
-        return Weights("empirical", Interval.unknown(), Interval.unknown(), "none")
-    return Weights("empirical", Interval.point(tensor.mean), Interval.point(tensor.variance))
 
 
 def _weights(parts: Mapping[str, Tensor]) -> list[Tensor]:

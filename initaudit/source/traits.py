@@ -1,0 +1,164 @@
+"""What source says of modules: which have weights, where they go, who initialises them again."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from initaudit.source.classes import CONSTRUCTORS, Class
+from initaudit.source.draws import dotted
+from initaudit.source.file import File
+from initaudit.source.module import Function, Module
+
+_PASS = re.compile(r"init|reset_param|^apply$|^from_pretrained$|^load_state_dict$")
+_EVERY = frozenset({"parameters", "named_parameters", "modules", "named_modules"})
+_DEPTH = 4
+
+
+def parametric(file: File, expr: ast.expr, depth: int = 0) -> bool:
+    """Return whether an expression constructs a module that surely has weights of its own."""
+    if not isinstance(expr, ast.Call) or depth > _DEPTH:
+        return False
+    spec = file.layer(expr)
+    if spec is not None:
+        if spec.op == "container":
+            return any(parametric(file, part, depth + 1) for part in _parts(expr))
+        # Options such as affine=False leave a layer without the weights that it can have.
+        turned_off = any(
+            isinstance(k.value, ast.Constant) and k.value.value is False and "affine" in (k.arg or "")
+            for k in expr.keywords
+        )
+        return (bool(spec.weights) or spec.op == "transformer") and not turned_off
+    owner = local_class(file, expr.func)
+    return owner is not None and has_weights(file, owner, depth + 1)
+
+
+def has_weights(file: File, owner: Class, depth: int = 0) -> bool:
+    """Return whether a class of the file makes weights in its constructors."""
+    if owner.framework is None or depth > _DEPTH:
+        return False
+    for one in owner.lineage():
+        for values in one.attributes.values():
+            for value in values:
+                made_here = value.function is None or value.function.name in CONSTRUCTORS
+                if made_here and parametric(file, value.value, depth + 1):
+                    return True
+    return False
+
+
+def local_class(file: File, expr: ast.expr) -> Class | None:
+    """Return the class of the file that a bare name stands for, if exactly one has it."""
+    if not isinstance(expr, ast.Name):
+        return None
+    return file.class_named(expr.id)
+
+
+def _parts(call: ast.Call) -> Iterator[ast.expr]:
+    for argument in call.args:
+        value = argument.value if isinstance(argument, ast.Starred) else argument
+        if isinstance(value, ast.List | ast.Tuple):
+            yield from value.elts
+        elif isinstance(value, ast.ListComp):
+            yield value.elt
+        else:
+            yield value
+
+
+def method_of(file: File, node: ast.AST) -> tuple[Class, Function] | None:
+    """Return the class and the method of it that a node stands in, nested functions included."""
+    inner: ast.AST = node
+    method: Function | None = None
+    for around in file.module.around(node):
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+            method = around
+        elif isinstance(around, ast.ClassDef):
+            if method is None or inner is not method:
+                return None
+            return file.classes[around], method
+        inner = around
+    return None
+
+
+def reaches_container(file: File, node: ast.expr) -> ast.Call | None:
+    """Return the call that makes modules of what ``node`` holds, a list or one of its members.
+
+    Followed are stars, sums and lists around the node, and one local name that the list is
+    assigned, added or appended to.
+    """
+    module = file.module
+    held: ast.AST = node
+    for around in module.around(node):
+        if isinstance(around, ast.Call):
+            if held in around.args and _is_container(file, around):
+                return around
+            if isinstance(around.func, ast.Attribute) and around.func.attr in {"extend", "append"}:
+                return _container_of(file, around.func.value, around)
+            return None
+        if isinstance(around, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            targets = around.targets if isinstance(around, ast.Assign) else [around.target]
+            found = (_container_of(file, target, around) for target in targets)
+            return next((call for call in found if call is not None), None)
+        if not isinstance(around, ast.Starred | ast.BinOp | ast.List | ast.Tuple | ast.ListComp):
+            return None
+        held = around
+    return None
+
+
+def _is_container(file: File, call: ast.Call) -> bool:
+    spec = file.layer(call)
+    return spec is not None and spec.op == "container"
+
+
+def _container_of(file: File, target: ast.expr, place: ast.AST) -> ast.Call | None:
+    """Return the container made of a local list, or that ``self.name`` is assigned."""
+    words = dotted(target)
+    if len(words) == 2 and words[0] == "self":
+        owner = file.class_of(place)
+        made = None if owner is None else owner.only(words[1])
+        value = None if made is None else made.value
+        return value if isinstance(value, ast.Call) and _is_container(file, value) else None
+    if len(words) != 1:
+        return None
+    function = file.module.function(place)
+    for call in file.module.calls:
+        if file.module.function(call) is not function or not _is_container(file, call):
+            continue
+        for argument in call.args:
+            value = argument.value if isinstance(argument, ast.Starred) else argument
+            if isinstance(value, ast.Name) and value.id == words[0]:
+                return call
+    for one in file.module.assigns:
+        if file.module.function(one) is function and isinstance(one.value, ast.Call):
+            names = one.targets if isinstance(one, ast.Assign) else [one.target]
+            if _is_container(file, one.value) and any(dotted(n) == words for n in names):
+                return one.value
+    return None
+
+
+def initialised_again(file: File, owner: Class) -> bool:
+    """Return whether a class hands all its parameters to something that may fill them.
+
+    That is a call such as ``self.apply(f)``, ``self._reset_parameters()``, ``self.post_init()``,
+    or a loop over ``parameters()`` or ``modules()``, in the class or an ancestor of the file.
+    """
+    names = {one.node for one in owner.lineage()}
+    return any(cls in names for cls in file.passes)
+
+
+def passes(module: Module) -> Iterator[ast.ClassDef]:
+    """Yield the classes that run over their own parameters, once for each such call."""
+    for call in module.calls:
+        func = call.func
+        if isinstance(func, ast.Attribute):
+            name = func.attr
+        elif isinstance(func, ast.Name):
+            name = func.id
+        else:
+            continue
+        runs = name in _EVERY or (_PASS.search(name) is not None and name != "__init__")
+        if not runs or dotted(func)[:-1] not in {("self",), ()} and name not in _EVERY:
+            continue
+        owner = module.class_of(call)
+        if owner is not None:
+            yield owner
