@@ -15,7 +15,7 @@ import initaudit.checks  # noqa: F401  (the checks register themselves)
 from initaudit import graph, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
-from initaudit.checkpoint.groups import out_axis
+from initaudit.checkpoint.orientation import out_axes
 from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError
 from initaudit.finding import Fact, Finding, NetworkReport, Report
 from initaudit.judge import Built, Stored, judge, judge_open
@@ -162,8 +162,9 @@ def _measured(
         done += count
         progress(f"reading {Path(checkpoint.path).name}", done / total)
 
+    axes = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
     return statistics.measure_all(
-        checkpoint.arrays, out_axis, progress=advance, threads=options.threads
+        checkpoint.arrays, axes, progress=advance, threads=options.threads
     )
 
 

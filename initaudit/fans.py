@@ -55,7 +55,7 @@ def units(layer: Layer) -> int | None:
         return None
     swapped = layer.attributes.get("layout") == "io"
     if layer.op == "conv_transpose":
-        return tensor.shape[-2] if swapped else tensor.shape[1] * _groups(layer)
+        return tensor.shape[-1] if swapped else tensor.shape[1] * _groups(layer)
     return tensor.shape[-1] if swapped else tensor.shape[0]
 
 

@@ -15,7 +15,7 @@ from initaudit.catalogue.entries import (
     Value,
 )
 from initaudit.catalogue.lookup import Catalogue, frameworks_folder, load
-from initaudit.catalogue.shapes import shape
+from initaudit.catalogue.shapes import present, shape
 from initaudit.catalogue.spread import bias, scaled, shifted, weights
 from initaudit.catalogue.tables import CatalogueError
 
@@ -40,6 +40,7 @@ __all__ = [
     "filled",
     "frameworks_folder",
     "load",
+    "present",
     "scaled",
     "shape",
     "shifted",

@@ -126,7 +126,7 @@ class LayerWeight:
         default: what it holds where nothing was said. Its fan is the *layer's* fan, for biases
             as for weights.
         keyword: the constructor parameter that takes its initialiser.
-        switch: the constructor parameter that must not be false for it to exist.
+        switches: the constructor parameters that must all hold for it to exist.
     """
 
     name: str
@@ -134,7 +134,7 @@ class LayerWeight:
     shape: tuple[str | int, ...]
     default: Weights
     keyword: str | None = None
-    switch: str | None = None
+    switches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from initaudit.catalogue.entries import (
     Required,
     Value,
 )
-from initaudit.catalogue.tables import CatalogueError, check, each, grouped, parse, strings
+from initaudit.catalogue.tables import CatalogueError, Kind, check, each, grouped, parse, strings
 from initaudit.network import Fan, Interval, Weights
 
 _HEAD = {"framework": str, "packages": list}
@@ -35,7 +35,13 @@ _LAYER = {
     "kernel": str, "groups": str, "grouped": str, "dims": int, "gates": int, "attributes": dict,
     "options": dict, "activation": str,
 }  # fmt: skip
-_WEIGHT = {"init": str, "shape": list, "role": str, "keyword": str, "switch": str}
+_WEIGHT: Mapping[str, Kind] = {
+    "init": str,
+    "shape": list,
+    "role": str,
+    "keyword": str,
+    "switch": (str, list),
+}
 _LAW = {"law": str, "mean": float, "scale": float, "fan": str}
 _ZEROS = Weights("zeros", Interval.point(0.0), Interval.point(0.0))
 _ONES = Weights("constant", Interval.point(1.0), Interval.point(0.0))
@@ -152,7 +158,7 @@ def _layer(
         **{key: raw[key] for key in _LAYER if key in raw and key not in _SPELLED},
     )
     named = [spec.inputs, spec.outputs, spec.kernel, spec.groups, spec.activation]
-    named += [n for w in spec.weights.values() for n in (w.keyword, w.switch)]
+    named += [n for w in spec.weights.values() for n in (w.keyword, *w.switches)]
     for other in (*named, *spec.options.values()):
         if other is not None and other not in names:
             raise CatalogueError(f"{place}: {other!r} is not a parameter")
@@ -170,13 +176,14 @@ def _weight(name: str, raw: object, place: str, laws: Mapping[str, Weights]) -> 
         raise CatalogueError(f"{place}: an axis is a role, a parameter or a size")
     if raw["init"] not in laws:
         raise CatalogueError(f"{place}: init {raw['init']!r} is not in [laws]")
+    switch = raw.get("switch", [])
     return LayerWeight(
         name,
         raw.get("role", name),
         tuple(raw["shape"]),
         laws[raw["init"]],
         raw.get("keyword"),
-        raw.get("switch"),
+        tuple(map(str, switch)) if isinstance(switch, list) else (switch,),
     )
 
 

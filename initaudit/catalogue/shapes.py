@@ -1,11 +1,11 @@
-"""The shape that a layer's constructor gives to a weight."""
+"""The weights that a layer's constructor makes: which, and of what shape."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from initaudit.catalogue.calls import argument
-from initaudit.catalogue.entries import LayerSpec, LayerWeight, Value
+from initaudit.catalogue.entries import LayerSpec, LayerWeight, Unknown, Value
 from initaudit.network import Interval
 
 
@@ -26,6 +26,27 @@ def shape(
         else:
             axes.append(role if isinstance(role, int) else _axis(spec, role, bound))
     return tuple(axes)
+
+
+def present(spec: LayerSpec, weight: LayerWeight, bound: Mapping[str, Value]) -> bool | None:
+    """Return whether a call makes this weight; None where its arguments do not tell."""
+    states = [_on(spec, name, bound) for name in weight.switches]
+    if False in states:
+        return False
+    return None if None in states else True
+
+
+def _on(spec: LayerSpec, name: str, bound: Mapping[str, Value]) -> bool | None:
+    """Return whether a switch is on; None is off unless it is what stands for "as usual"."""
+    match argument(spec.parameters, bound, name):
+        case Unknown():
+            return None
+        case None:
+            return any(p.name == name and p.default is None for p in spec.parameters)
+        case Interval(lo, hi):
+            return lo != 0.0 if lo == hi else None
+        case found:
+            return found is not False
 
 
 def _axis(spec: LayerSpec, role: str, bound: Mapping[str, Value]) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 Entry = TypeVar("Entry")
+Kind = type | tuple[type, ...]
 
 
 class CatalogueError(Exception):
@@ -60,7 +61,10 @@ def strings(tree: dict[str, Any], table: str, where: str) -> dict[str, str]:
 
 
 def check(
-    raw: Mapping[str, Any], keys: Mapping[str, type], place: str, required: tuple[str, ...]
+    raw: Mapping[str, Any],
+    keys: Mapping[str, Kind],
+    place: str,
+    required: tuple[str, ...],
 ) -> None:
     """Raise CatalogueError for an unknown or missing key or a value of another type."""
     if unknown := sorted(set(raw) - set(keys)):
@@ -73,7 +77,9 @@ def check(
         if isinstance(value, bool) or not (
             isinstance(value, kind) or (kind is float and isinstance(value, int))
         ):
-            raise CatalogueError(f"{place}: {key!r} must be of type {kind.__name__}")
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            names = " or ".join(k.__name__ for k in kinds)
+            raise CatalogueError(f"{place}: {key!r} must be of type {names}")
 
 
 def parse(text: str, where: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
+from initaudit.checkpoint import weight_norm
 from initaudit.checkpoint.groups import Group
 from initaudit.checkpoint.stored import FLOATS
 from initaudit.network import Attribute, Tensor
@@ -101,7 +102,7 @@ def read(group: Group) -> Unit:
     if "weight_hh" in parts:
         return _recurrent(group)
     if "weight_g" in parts and "weight_v" in parts:
-        return _matrix(group, parts["weight_v"], *_weight_norm(parts))
+        return _matrix(group, parts["weight_v"], *weight_norm.stand_in(parts))
     if parts.keys() & {"running_mean", "running_var"}:
         width = next(parts[r].count for r in ("running_mean", "running_var") if r in parts)
         return Unit(group, "batch_norm", width, width, attributes={"eps": _epsilon(group)})
@@ -119,24 +120,6 @@ def _weights(parts: Mapping[str, Tensor]) -> list[Tensor]:
 
 def _unread(group: Group, reason: str) -> Unit:
     return Unit(group, "parameter", reason=reason)
-
-
-def _weight_norm(parts: Mapping[str, Tensor]) -> tuple[str | None, str | None]:
-    """Return why the direction cannot stand for the weight, or the note that it does.
-
-    The weight is g v / |v| per output unit (Salimans and Kingma 2016): it equals v where g = |v|,
-    which holds on average where the sums of squares agree.
-    """
-    direction, gain = parts["weight_v"], parts["weight_g"]
-    if direction.variance is None or direction.mean is None:
-        return None, None
-    if gain.variance is None or gain.mean is None:
-        return "weight norm whose gain is not finite", None
-    v = direction.count * (direction.variance + direction.mean**2)
-    g = gain.count * (gain.variance + gain.mean**2)
-    if abs(v - g) > 1e-3 * max(v, g):
-        return "weight norm: its weight is weight_v rescaled row by row to weight_g", None
-    return None, "weight_v stands for the weight: weight_g equals its norm"
 
 
 def _recurrent(group: Group) -> Unit:

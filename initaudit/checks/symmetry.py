@@ -169,7 +169,7 @@ def _incoming(layer: Layer, arrays: Arrays) -> NDArray[np.float64] | None:
 
 def _unit_axis(layer: Layer, dimensions: int, swapped: bool) -> int:  # noqa: FBT001
     if layer.op == "conv_transpose":
-        return dimensions - 2 if swapped else 1
+        return dimensions - 1 if swapped else 1
     return dimensions - 1 if swapped else 0
 
 
@@ -184,7 +184,7 @@ def _outgoing(layer: Layer, width: int, arrays: Arrays) -> NDArray[np.float64] |
     elif layer.op == "conv":
         axis = weight.ndim - 2 if swapped else 1
     else:
-        axis = weight.ndim - 1 if swapped else 0
+        axis = weight.ndim - 2 if swapped else 0
     turned = np.moveaxis(weight, axis, 0)
     return turned.reshape(width, -1) if turned.shape[0] % width == 0 else None
 

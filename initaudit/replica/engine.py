@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initaudit.graph import consumers, placed
+from initaudit.graph import NORMS, consumers, placed
 from initaudit.network import Layer, Network
 from initaudit.replica.ops import OPS
 from initaudit.replica.ops.op import Attributes, Cache, OpError
@@ -21,6 +21,9 @@ Load = Callable[[Layer], Mapping[str, Array]]
 
 _SINGLE = 1 << 22
 """Elements above which float32 weights are kept as they are and widened product by product."""
+
+# Hand-written code and Equinox store these with axes of one element, as (n, 1) or (n, 1, 1).
+_VECTORS = frozenset({"bias", "bias_ih", "bias_hh", "running_mean", "running_var"})
 
 _CHANNELS_FIRST = frozenset(
     {"conv", "conv_transpose", "batch_norm", "group_norm", "max_pool", "avg_pool",
@@ -67,7 +70,8 @@ def loader(arrays: Arrays) -> Load:
             name = param.tensor.name
             if name not in read:
                 read[name] = _widened(name, arrays)
-            found[param.name] = read[name]
+            flat = param.name in _VECTORS or layer.op in NORMS
+            found[param.name] = read[name].ravel() if flat else read[name]
         return found
 
     return load

@@ -37,6 +37,25 @@ class File:
         name = self.module.path.replace("\\", "/").rpartition("/")[2]
         return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
 
+    @cached_property
+    def passes(self) -> frozenset[ast.ClassDef]:
+        """The classes that run an initialiser over all their parameters (see `traits`)."""
+        from initaudit.source.traits import passes
+
+        return frozenset(passes(self.module))
+
+    @cached_property
+    def _classes_by_name(self) -> Mapping[str, list[Class]]:
+        found: dict[str, list[Class]] = {}
+        for one in self.classes.values():
+            found.setdefault(one.name, []).append(one)
+        return found
+
+    def class_named(self, name: str) -> Class | None:
+        """Return the class of that name, if the file has exactly one."""
+        found = self._classes_by_name.get(name, [])
+        return found[0] if len(found) == 1 else None
+
     def class_of(self, node: ast.AST) -> Class | None:
         """Return the class around a node."""
         found = self.module.class_of(node)

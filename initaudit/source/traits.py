@@ -11,7 +11,7 @@ from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function, Module
 
-_PASS = re.compile(r"init|reset_param|^apply$|^from_pretrained$|^load_state_dict$")
+_PASS = re.compile(r"init|reset_param|apply$|^from_pretrained$|^load_state_dict$")
 _EVERY = frozenset({"parameters", "named_parameters", "modules", "named_modules"})
 _DEPTH = 4
 
@@ -26,7 +26,9 @@ def parametric(file: File, expr: ast.expr, depth: int = 0) -> bool:
             return any(parametric(file, part, depth + 1) for part in _parts(expr))
         # Options such as affine=False leave a layer without the weights that it can have.
         turned_off = any(
-            isinstance(k.value, ast.Constant) and k.value.value is False and "affine" in (k.arg or "")
+            isinstance(k.value, ast.Constant)
+            and k.value.value is False
+            and "affine" in (k.arg or "")
             for k in expr.keywords
         )
         return (bool(spec.weights) or spec.op == "transformer") and not turned_off
@@ -157,7 +159,8 @@ def passes(module: Module) -> Iterator[ast.ClassDef]:
         else:
             continue
         runs = name in _EVERY or (_PASS.search(name) is not None and name != "__init__")
-        if not runs or dotted(func)[:-1] not in {("self",), ()} and name not in _EVERY:
+        own = name in _EVERY or dotted(func)[:-1] in {("self",), ()}
+        if not (runs and own):
             continue
         owner = module.class_of(call)
         if owner is not None:

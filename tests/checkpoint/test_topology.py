@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from initaudit.checkpoint.stored import Config
@@ -365,6 +368,16 @@ def test_a_tied_head_shares_the_tensor_of_the_embedding() -> None:
     head = found.layer("lm_head")
     assert head.attributes["role"] == "head"
     assert head.params[0].tensor is found.layer("wte").params[0].tensor
+
+
+def test_weight_norm_whose_gain_is_the_norm_is_its_direction() -> None:
+    gain = replace(tensor("fc1.weight_g", (4, 1)), mean=math.sqrt(8), variance=0.0)
+    found = network([gain, tensor("fc1.weight_v", (4, 8)), tensor("fc2.weight", (2, 4))])
+    assert chain(found) == "fc1 > fc2"
+    (weight,) = found.layer("fc1").params
+    assert weight.tensor is not None
+    assert (weight.name, weight.tensor.name) == ("weight", "fc1.weight_v")
+    assert "weight_v stands for the weight" in assumptions(found)
 
 
 def test_a_name_of_a_module_is_never_that_of_another_step() -> None:

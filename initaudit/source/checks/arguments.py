@@ -2,29 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+import math
+from collections.abc import Iterator, Mapping
 
+from initaudit.catalogue import Value
 from initaudit.claims import Hit, Limits, check
+from initaudit.finding import Fact
+from initaudit.network import Interval
+from initaudit.rulebook import Severity, show
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fold import point
+from initaudit.source.targets import is_bias, is_gain, is_weight
 
-_NORMS = ("norm", "bn", "ln", "gamma", "scale", "gain")
+_NORMAL = frozenset({"normal", "truncated"})
+_GAIN = frozenset({"gain", "scale", "std"})
 
 
 @check("IA401", "draw")
 def std_passed_as_mean(subject: File, limits: Limits) -> Iterator[Hit]:
     """A lone number where the mean stands first: the standard deviation stays at its default."""
     for draw in subject.draws:
-        mean = point(draw.bound.get("mean"))
-        if draw.callee.first_number != "mean" or "std" in _given(draw) or not mean:
+        if draw.callee.first_number != "mean" or "std" in _given(draw) or not _positional(draw):
             continue
-        if mean <= 0 or not _positional(draw) or _is_norm_gain(draw, mean):
+        mean = _number(draw, "mean")
+        if mean is None or not 0 < mean <= limits["most"] or not is_weight(subject, draw):
+            continue
+        if mean == 1.0 and is_gain(subject, draw):
             continue
         yield Hit(
             subject.site(draw.node),
-            {"mean": mean, "std": point(draw.weights.scale) or 0.0, "callee": draw.callee.name},
+            {"number": mean, "std": _spread(draw), "callee": draw.callee.name},
+            severity=Severity.NOTE if subject.is_test else None,
             fix="name-the-std",
+        )
+
+
+@check("IA417", "draw")
+def kaiming_slope_as_gain(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A slope of Kaiming's initialiser that is meant as a gain: it makes the weights smaller."""
+    for draw in subject.draws:
+        parameter = draw.callee.numbers.get("slope")
+        if parameter is None or parameter not in draw.bound or not _leaky(draw):
+            continue
+        given = _argument(draw, parameter)
+        slope = point(draw.bound[parameter])
+        if given is None or not (_is_gain(given) if slope is None else _too_steep(slope, limits)):
+            continue
+        yield Hit(
+            subject.site(given),
+            {"slope": ast.unparse(given), "factor": _factor(slope), "callee": draw.callee.name},
+            severity=Severity.NOTE if subject.is_test else None,
+        )
+
+
+@check("IA418", "draw")
+def reversed_bounds(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A lower bound above the upper one, or a spread that is not above zero."""
+    for draw in subject.draws:
+        facts = _empty_range(draw)
+        if facts is None or not is_weight(subject, draw):
+            continue
+        if "std" in facts["what"].split() and (is_bias(draw) or is_gain(subject, draw)):  # type: ignore[union-attr]
+            continue
+        yield Hit(
+            subject.site(draw.node),
+            {**facts, "callee": draw.callee.name},
+            severity=Severity.NOTE if subject.is_test else None,
+        )
+
+
+@check("IA429", "draw")
+def truncation_cutoff(subject: File, limits: Limits) -> Iterator[Hit]:
+    """Cuts of a truncated normal that are values, next to a spread as large as they are."""
+    for draw in subject.draws:
+        if draw.callee.law != "truncated" or "low" not in draw.callee.numbers:
+            continue
+        low, high = _number(draw, "low"), _number(draw, "high")
+        mean, std = _number(draw, "mean"), _number(draw, "std")
+        if low is None or high is None or mean is None or low >= high:
+            continue
+        wide = std is not None and std >= limits["std"] and not {"low", "high"} & _given(draw)
+        if not wide and low <= mean <= high:
+            continue
+        yield Hit(
+            subject.site(draw.node),
+            {
+                "low": low,
+                "high": high,
+                "mean": mean,
+                "std": "unknown" if std is None else std,
+                "spread": _spread(draw),
+                "callee": draw.callee.name,
+            },
         )
 
 
@@ -38,5 +109,71 @@ def _positional(draw: Draw) -> bool:
     return not any(k.arg == draw.callee.numbers.get("mean") for k in draw.node.keywords)
 
 
-def _is_norm_gain(draw: Draw, mean: float) -> bool:
-    return mean == 1.0 and any(word in part.lower() for part in draw.path for word in _NORMS)
+def _value(draw: Draw, role: str) -> Value:
+    """Return what the number of a role is: given, fixed or the default."""
+    parameter = draw.callee.numbers.get(role)
+    if parameter is None:
+        return draw.callee.fixed.get(role)
+    if parameter in draw.bound:
+        return draw.bound[parameter]
+    default = next((p.default for p in draw.callee.parameters if p.name == parameter), None)
+    return default if isinstance(default, Interval) else None
+
+
+def _number(draw: Draw, role: str) -> float | None:
+    return point(_value(draw, role))
+
+
+def _spread(draw: Draw) -> Fact:
+    """Return the standard deviation that the call comes to, as a number or a range."""
+    variance = draw.weights.scale
+    if draw.weights.fan != "none" or not math.isfinite(variance.hi) or variance.lo < 0:
+        return "unknown"
+    low, high = math.sqrt(variance.lo), math.sqrt(variance.hi)
+    return low if low == high else f"{show(low)} to {show(high)}"
+
+
+def _argument(draw: Draw, parameter: str) -> ast.expr | None:
+    """Return the expression given for a parameter."""
+    for keyword in draw.node.keywords:
+        if keyword.arg == parameter:
+            return keyword.value
+    names = [p.name for p in draw.callee.parameters]
+    index = names.index(parameter)
+    return draw.node.args[index] if index < len(draw.node.args) else None
+
+
+def _leaky(draw: Draw) -> bool:
+    """Return whether the slope counts: with any other nonlinearity torch does not look at it."""
+    parameter = draw.callee.numbers.get("nonlinearity")
+    return parameter not in draw.bound or draw.bound[parameter] == "leaky_relu"
+
+
+def _too_steep(slope: float, limits: Limits) -> bool:
+    # sqrt(5) is how torch's own layers write U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+    return slope > limits["slope"] and not math.isclose(slope, math.sqrt(5), rel_tol=0.02)
+
+
+def _is_gain(given: ast.expr) -> bool:
+    """Return whether an expression that is not known is called a gain, a scale or a spread."""
+    for node in ast.walk(given):
+        name = node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+        if _GAIN & set(name.lower().split("_")):
+            return True
+    return False
+
+
+def _factor(slope: float | None) -> str:
+    """Return the gain that torch computes from a slope."""
+    return "sqrt(2 / (1 + a^2))" if slope is None else show(math.sqrt(2 / (1 + slope**2)))
+
+
+def _empty_range(draw: Draw) -> Mapping[str, str] | None:
+    low, high = _number(draw, "low"), _number(draw, "high")
+    if draw.callee.law in {"uniform", "truncated"} and low is not None and high is not None:
+        if low > high and {"low", "high"} & _given(draw):
+            return {"what": f"the lower bound {show(low)} lies above the upper bound {show(high)}"}
+    std = _number(draw, "std")
+    if draw.callee.law in _NORMAL and std is not None and "std" in _given(draw) and std <= 0:
+        return {"what": f"the std {show(std)} is not above zero"}
+    return None

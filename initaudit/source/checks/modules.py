@@ -1,0 +1,296 @@
+"""Layers that are made at the wrong time, or once where several were meant."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from initaudit.claims import Hit, Limits, check
+from initaudit.rulebook import Severity
+from initaudit.source.classes import Class
+from initaudit.source.draws import dotted
+from initaudit.source.file import File
+from initaudit.source.fold import point
+from initaudit.source.module import Function, arguments
+from initaudit.source.traits import local_class, method_of, parametric, reaches_container
+
+# Flax's compact methods and haiku make layers in the call by design: their parameters are kept.
+_FORWARD = {
+    "torch": "forward", "paddle": "forward", "keras": "call", "mlx": "__call__",
+    "nnx": "__call__", "equinox": "__call__",
+}  # fmt: skip
+_BUILDING = re.compile(r"is_initiali|initiali[sz]ed|built|hasattr|lazy|cache", re.IGNORECASE)
+_SHARING = re.compile(r"shar|tie|tying|recurr|reus|same|repeat", re.IGNORECASE)
+
+
+@check("IA404", "draw")
+def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A layer or parameter that every forward pass makes anew, so that it is never trained."""
+    if not any(function.name in _FORWARD.values() for function in subject.module.functions):
+        return
+    for call in subject.module.calls:
+        found = _forward(subject, call)
+        if found is None:
+            continue
+        owner, method = found
+        made = _made(subject, call, owner)
+        if made is None or _kept(subject, call, owner, method):
+            continue
+        spec = subject.layer(call)
+        mild = subject.is_test or (spec is not None and (spec.norm or spec.op == "activation"))
+        yield Hit(
+            subject.site(call),
+            {"made": made, "owner": owner.name, "method": method.name},
+            severity=Severity.NOTE if mild else None,
+            related=(subject.site(method),) if method.lineno != call.lineno else (),
+        )
+
+
+def _forward(file: File, call: ast.Call) -> tuple[Class, Function] | None:
+    """Return the module class and its forward method around a call."""
+    found = method_of(file, call)
+    if found is None:
+        return None
+    owner, method = found
+    if owner.framework is None or _FORWARD.get(owner.framework) != method.name:
+        return None
+    first = arguments(method)[:1]
+    if not first or first[0].arg != "self" or any("compact" in b for b in _decorators(method)):
+        return None
+    return owner, method
+
+
+def _decorators(method: Function) -> list[str]:
+    return [ast.unparse(d) for d in method.decorator_list]
+
+
+def _made(file: File, call: ast.Call, owner: Class) -> str | None:
+    """Return what a call makes: a parameter, or a layer with weights."""
+    spec = file.layer(call)
+    if spec is not None and spec.op == "variable":
+        return None if _is_frozen(call) or not _is_parameter(spec.name) else "parameter"
+    if spec is not None and spec.framework != owner.framework:
+        return None
+    if spec is not None and (spec.op in {"container", "wrapper"} or _is_call_of_method(call)):
+        return None
+    return ast.unparse(call.func) if parametric(file, call) else None
+
+
+def _is_parameter(name: str) -> bool:
+    return name.rpartition(".")[2] == "Parameter"
+
+
+def _is_frozen(call: ast.Call) -> bool:
+    given = [k.value for k in call.keywords if k.arg == "requires_grad"] + call.args[1:2]
+    return any(not (isinstance(v, ast.Constant) and v.value is True) for v in given)
+
+
+def _is_call_of_method(call: ast.Call) -> bool:
+    return dotted(call.func)[:1] == ("self",)
+
+
+def _kept(file: File, call: ast.Call, owner: Class, method: Function) -> bool:
+    """Return whether the layer is made once only, or filled from elsewhere."""
+    names = _results(file, call)
+    on_self = [n for n in names if n[:1] == ("self",) and len(n) > 1]
+    around = [
+        a
+        for a in file.module.around(call)
+        if isinstance(a, ast.If | ast.Try | ast.IfExp | ast.While)
+    ]
+    tests = [a.test for a in around if isinstance(a, ast.If | ast.IfExp | ast.While)]
+    if any(_BUILDING.search(ast.unparse(test)) for test in tests):
+        return True
+    if any(_asks_for_none(test) for test in tests):
+        return True
+    if on_self and (around or _left_before(call, method)):
+        return True
+    return any(_written(file, name, method) for name in names if name[:1] != ("self",))
+
+
+def _results(file: File, call: ast.Call) -> list[tuple[str, ...]]:
+    """Return what the call's value is assigned to, moved to a device or not."""
+    held: ast.AST = call
+    for around in file.module.around(call):
+        if isinstance(around, ast.Assign) and around.value is held:
+            return [dotted(target) for target in around.targets if dotted(target)]
+        moved = isinstance(around, ast.Attribute) or (
+            isinstance(around, ast.Call) and isinstance(around.func, ast.Attribute)
+        )
+        if not moved or (isinstance(around, ast.Call) and around.func is not held):
+            return []
+        held = around
+    return []
+
+
+def _asks_for_none(test: ast.expr) -> bool:
+    """Return whether a test asks for something that is not there yet."""
+    return any(
+        isinstance(node, ast.Compare)
+        and any(isinstance(o, ast.Is | ast.NotIn) for o in node.ops)
+        or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+            and isinstance(node.operand, ast.Attribute))
+        for node in ast.walk(test)
+    )  # fmt: skip
+
+
+def _left_before(call: ast.Call, method: Function) -> bool:
+    """Return whether the method may have returned before the call, as where it is built once."""
+    return any(
+        isinstance(node, ast.Return) and node.lineno < call.lineno
+        for statement in method.body
+        if isinstance(statement, ast.If)
+        for node in ast.walk(statement)
+    )
+
+
+def _written(file: File, name: tuple[str, ...], method: Function) -> bool:
+    """Return whether the method itself fills the weights of a local layer, or keeps it."""
+    for node in ast.walk(method):
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+            kept = any(isinstance(n, ast.Name) and (n.id,) == name for n in [node.value])
+            if kept and any(dotted(t)[:1] == ("self",) for t in targets):
+                return True
+        elif isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr in _FILLS:
+                targets = [node.func.value]
+            elif isinstance(node.func, ast.Name | ast.Attribute):
+                last = dotted(node.func)[-1:]
+                if last and ("init" in last[0] or last[0] in {"setattr", "add_module"}):
+                    targets = node.args
+            if _initialises(file, node):
+                targets = node.args[:1]
+        if any(
+            dotted(t)[: len(name)] == name and t is not node for t in targets if _inside(t, name)
+        ):
+            return True
+    return False
+
+
+_FILLS = frozenset({"load_state_dict", "copy_", "fill_", "zero_", "normal_", "uniform_", "data"})
+
+
+def _initialises(file: File, call: ast.Call) -> bool:
+    return any(
+        (found := file.catalogue.initialiser(n)) is not None and found.form == "inplace"
+        for n in file.module.names.candidates(call.func)
+    )
+
+
+def _inside(target: ast.expr, name: tuple[str, ...]) -> bool:
+    """Return whether a target is more than the name alone, or is handed on as it is."""
+    return not (isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store))
+
+
+@check("IA405", "draw")
+def repeated_module_instance(subject: File, limits: Limits) -> Iterator[Hit]:
+    """One layer put into a container several times: the places share their weights."""
+    for operation in subject.module.operations:
+        if isinstance(operation.op, ast.Mult):
+            yield from _multiplied(subject, operation)
+    for comprehension in subject.module.comprehensions:
+        yield from _comprehended(subject, comprehension)
+
+
+def _multiplied(file: File, operation: ast.BinOp) -> Iterator[Hit]:
+    """``[Layer()] * n``, written out or by a name."""
+    for listed, times in (
+        (operation.left, operation.right), (operation.right, operation.left),
+    ):  # fmt: skip
+        if not isinstance(listed, ast.List | ast.Tuple) or not listed.elts:
+            continue
+        if point(file.fold(times)) in {0.0, 1.0}:
+            continue
+        made = [e for e in listed.elts if parametric(file, _value(file, e))]
+        if not made or _shared_on_purpose(file, operation, listed.elts):
+            continue
+        held = reaches_container(file, operation)
+        if held is None and not _tracked_list(file, operation):
+            continue
+        written_out = all(isinstance(e, ast.Call) for e in listed.elts)
+        yield Hit(
+            file.site(operation),
+            {"layer": _callee(file, made[0]), "times": ast.unparse(times)},
+            severity=Severity.NOTE if file.is_test else None,
+            related=() if held is None or held.lineno == operation.lineno else (file.site(held),),
+            fix="comprehension" if written_out and listed is operation.left else None,
+        )
+
+
+def _comprehended(file: File, comprehension: ast.ListComp) -> Iterator[Hit]:
+    """``[layer for _ in range(n)]``: the name is bound outside, to one layer."""
+    element = comprehension.elt
+    if not isinstance(element, ast.Name) or len(comprehension.generators) != 1:
+        return
+    loop = comprehension.generators[0]
+    bound = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    counted = (
+        isinstance(loop.iter, ast.Call)
+        and isinstance(loop.iter.func, ast.Name)
+        and loop.iter.func.id == "range"
+        and point(file.fold(loop.iter.args[-1] if loop.iter.args else None)) != 1.0
+    )
+    if element.id in bound or not counted or not parametric(file, _value(file, element)):
+        return
+    held = reaches_container(file, comprehension)
+    if held is None or _shared_on_purpose(file, comprehension, [element]):
+        return
+    yield Hit(
+        file.site(comprehension),
+        {"layer": _callee(file, element), "times": ast.unparse(loop.iter.args[-1])},  # type: ignore[attr-defined]
+        severity=Severity.NOTE if file.is_test else None,
+        related=() if held.lineno == comprehension.lineno else (file.site(held),),
+    )
+
+
+def _value(file: File, expr: ast.expr) -> ast.expr:
+    """Return what a local name is assigned, once, in the same function; else the expression."""
+    if not isinstance(expr, ast.Name):
+        return expr
+    function = file.module.function(expr)
+    if function is not None and any(a.arg == expr.id for a in arguments(function)):
+        return expr
+    found = [
+        one.value
+        for one in file.module.assigns
+        if file.module.function(one) is function and isinstance(one.value, ast.expr)
+        and any(dotted(t) == (expr.id,) for t in
+                (one.targets if isinstance(one, ast.Assign) else [one.target]))
+    ]  # fmt: skip
+    return found[0] if len(found) == 1 else expr
+
+
+def _callee(file: File, expr: ast.expr) -> str:
+    value = _value(file, expr)
+    return ast.unparse(value.func) if isinstance(value, ast.Call) else ast.unparse(value)
+
+
+def _shared_on_purpose(file: File, node: ast.AST, elements: list[ast.expr]) -> bool:
+    """Return whether a name around says that the weights are to be shared."""
+    words = [n.id for e in elements for n in [e] if isinstance(n, ast.Name)]
+    for around in file.module.around(node):
+        if isinstance(around, ast.If | ast.IfExp):
+            words.append(ast.unparse(around.test))
+        elif isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            words.append(around.name)
+        elif isinstance(around, ast.Assign):
+            words += [ast.unparse(target) for target in around.targets]
+    return any(_SHARING.search(word) for word in words)
+
+
+def _tracked_list(file: File, operation: ast.BinOp) -> bool:
+    """Return whether ``self.name = [..] * n`` is a list that the framework looks into."""
+    statement = file.module.parents.get(operation)
+    owner = file.class_of(operation)
+    return (
+        owner is not None
+        and owner.framework in {"keras", "mlx", "nnx", "equinox", "torch", "paddle"}
+        and isinstance(statement, ast.Assign)
+        and any(dotted(t)[:1] == ("self",) and len(dotted(t)) == 2 for t in statement.targets)
+    )
+
+
+__all__ = ["layer_in_forward", "local_class", "repeated_module_instance"]

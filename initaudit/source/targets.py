@@ -1,0 +1,143 @@
+"""What an initialising call fills: a bias, a norm's gain, a layer's weight, something unknown."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from initaudit.catalogue import LayerSpec
+from initaudit.source.draws import Draw, dotted
+from initaudit.source.file import File
+from initaudit.source.module import Function
+
+_BIAS = re.compile(r"(^|_)bias(es)?(_|$)|^b\d*$|_b$|^beta$")
+_NORM = re.compile(r"norm|(^|_)(bn|ln|gn)\d*(_|$)|gamma|gain|scale|BatchNorm|temperature|alpha")
+_WEIGHT = re.compile(r"weight|kernel|(^|_)[Ww]\d*(_|$)|filters?$|embedd|proj|theta")
+_INITIAL = re.compile(r"init|reset|weight|param", re.IGNORECASE)
+
+
+def is_bias(draw: Draw) -> bool:
+    """Return whether a draw fills a bias, by the target's own name or the keyword it is given to."""
+    return _BIAS.search(draw.role) is not None
+
+
+def is_gain(file: File, draw: Draw) -> bool:
+    """Return whether a draw fills a norm's gain or another factor that stands at one."""
+    if any(_NORM.search(word) for word in draw.path):
+        return True
+    layer = target_layer(file, draw)
+    if layer is not None and layer.norm:
+        return True
+    return any("norm" in text.lower() or "bn" in text for text in tests_around(file, draw.node))
+
+
+def becomes_weight(file: File, draw: Draw) -> bool:
+    """Return whether the array that a factory returns is made into weights.
+
+    That is said by a variable or parameter made of it in the same statement, or by the name that
+    it is assigned to.
+    """
+    for around in file.module.around(draw.node):
+        if isinstance(around, ast.Call):
+            spec = file.layer(around)
+            if spec is not None and spec.op == "variable":
+                return True
+        if isinstance(around, ast.Assign | ast.AnnAssign):
+            targets = around.targets if isinstance(around, ast.Assign) else [around.target]
+            return any(_WEIGHT.search(word) for t in targets for word in dotted(t)[-1:])
+        if isinstance(around, ast.stmt):
+            return False
+    return False
+
+
+def is_weight(file: File, draw: Draw) -> bool:
+    """Return whether a draw fills weights rather than data, noise or a state."""
+    match draw.callee.form:
+        case "inplace" | "object" | "module":
+            return True
+        case "factory":
+            return becomes_weight(file, draw)
+        case _:
+            named = any(_WEIGHT.search(word) or _BIAS.search(word) for word in draw.path)
+            return named or in_initialising(draw.function)
+
+
+def in_initialising(function: Function | None) -> bool:
+    """Return whether a function's name says that it sets up weights."""
+    return function is not None and _INITIAL.search(function.name) is not None
+
+
+def tests_around(file: File, node: ast.AST) -> Iterator[str]:
+    """Yield the text of the tests whose true branch a node stands in, innermost first."""
+    child = node
+    for around in file.module.around(node):
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return
+        if isinstance(around, ast.If) and child in around.body:
+            yield ast.unparse(around.test)
+        child = around
+
+
+def target_layer(file: File, draw: Draw) -> LayerSpec | None:
+    """Return the layer whose parameter a draw fills.
+
+    Known are ``self.name`` and a local name that one layer is assigned to, and a name that
+    `isinstance` has narrowed to layers of one kind of parameters (the first is returned).
+    """
+    owner = draw.path[:-1]
+    if not owner or draw.target is None or has_subscript(draw.target):
+        return None
+    if len(owner) == 2 and owner[0] == "self":
+        cls = file.class_of(draw.node)
+        return None if cls is None else file.attribute_layer(cls, owner[1])
+    if len(owner) != 1:
+        return None
+    narrowed = narrowed_to(file, draw.node, owner[0])
+    if narrowed:
+        specs = [file.catalogue.layer(name) for name in narrowed]
+        return specs[0] if all(spec is not None for spec in specs) else None
+    value = file.module.names.aliases.get(owner[0])
+    return None if value is None else file.layer(value)
+
+
+def narrowed_to(file: File, node: ast.AST, name: str) -> tuple[str, ...]:
+    """Return the classes that the innermost `isinstance` test of ``name`` around a node allows."""
+    child = node
+    for around in file.module.around(node):
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            break
+        if isinstance(around, ast.If) and child in around.body:
+            found = _kinds(file, around.test, name)
+            if found:
+                return found
+        child = around
+    return ()
+
+
+def _kinds(file: File, test: ast.expr, name: str) -> tuple[str, ...]:
+    if isinstance(test, ast.BoolOp):
+        parts = [_kinds(file, value, name) for value in test.values]
+        if isinstance(test.op, ast.And):
+            return next((part for part in parts if part), ())
+        return tuple(kind for part in parts for kind in part) if all(parts) else ()
+    if (
+        isinstance(test, ast.Call)
+        and isinstance(test.func, ast.Name)
+        and test.func.id == "isinstance"
+        and len(test.args) == 2
+        and isinstance(test.args[0], ast.Name)
+        and test.args[0].id == name
+    ):
+        kinds = test.args[1]
+        listed = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
+        return tuple(file.qualified(kind) or ast.unparse(kind) for kind in listed)
+    return ()
+
+
+def has_subscript(expr: ast.expr) -> bool:
+    """Return whether a target is a part or another view of what its path names."""
+    inner: ast.expr | None = expr
+    while isinstance(inner, ast.Attribute):
+        inner = inner.value
+    return not isinstance(inner, ast.Name)
