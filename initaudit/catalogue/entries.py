@@ -108,8 +108,10 @@ class Initialiser:
             match roles.get(parameter.name):
                 case "mean" | "std" | "low" | "value" | "gain" | "slope" | "scale" as role:
                     return role if parameter.kind == "plain" else "none"
-                case _:
+                case None | "shape":
                     continue
+                case _:
+                    return "none"
         return "none"
 
 

@@ -119,7 +119,7 @@ def _distribution(initialiser: Initialiser, bound: Mapping[str, Value]) -> str:
         case True:
             return "uniform"
         case False:
-            return "truncated"
+            return str(initialiser.fixed.get("normal", "normal"))
         case "normal" if "normal" in initialiser.fixed:
             return str(initialiser.fixed["normal"])
         case str() as name:

@@ -37,7 +37,7 @@ class Draw:
         return self.path[-1] if self.path else ""
 
 
-_TRANSPARENT = frozenset({"data", "detach", "view", "T", "grad", "contiguous"})
+_TRANSPARENT = frozenset({"data", "detach", "view", "T", "contiguous"})
 
 
 def draws(module: Module, catalogue: Catalogue) -> list[Draw]:

@@ -38,11 +38,18 @@ class File:
         return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
 
     @cached_property
-    def passes(self) -> frozenset[ast.ClassDef]:
-        """The classes that run an initialiser over all their parameters (see `traits`)."""
+    def passes(self) -> Mapping[ast.ClassDef | None, frozenset[str]]:
+        """The passes over all parameters that classes run (see `traits`)."""
         from initaudit.source.traits import passes
 
-        return frozenset(passes(self.module))
+        return passes(self)
+
+    @cached_property
+    def makers(self) -> Mapping[str, set[ast.ClassDef | None]]:
+        """Which classes make an object of each capitalised name."""
+        from initaudit.source.traits import makers
+
+        return makers(self.module)
 
     @cached_property
     def _classes_by_name(self) -> Mapping[str, list[Class]]:

@@ -12,7 +12,10 @@ from initaudit.source.file import File
 from initaudit.source.module import Function, Module
 
 _PASS = re.compile(r"init|reset_param|apply$|^from_pretrained$|^load_state_dict$")
-_EVERY = frozenset({"parameters", "named_parameters", "modules", "named_modules"})
+_PARAMETERS = frozenset({"parameters", "named_parameters"})
+_EVERY = _PARAMETERS | {"modules", "named_modules", "children"}
+_FILLING = re.compile(r"init|normal|uniform|xavier|kaiming|glorot|reset_|fill_|zero_|ones_")
+BOTH = frozenset({"call", "every"})
 _DEPTH = 4
 
 
@@ -138,30 +141,62 @@ def _container_of(file: File, target: ast.expr, place: ast.AST) -> ast.Call | No
     return None
 
 
-def initialised_again(file: File, owner: Class) -> bool:
-    """Return whether a class hands all its parameters to something that may fill them.
+def initialised_again(file: File, owner: Class, kinds: frozenset[str] = BOTH) -> bool:
+    """Return whether the parameters of a class are filled by a pass over all of them.
 
-    That is a call such as ``self.apply(f)``, ``self._reset_parameters()``, ``self.post_init()``,
-    or a loop over ``parameters()`` or ``modules()``, in the class or an ancestor of the file.
+    The pass may be of the class, of an ancestor in the file, or of a class of the file that
+    makes such a module. Kinds are ``call`` (``self.apply(f)``, ``self._reset_parameters()``) and
+    ``every`` (a loop over ``parameters()`` that fills them).
     """
-    names = {one.node for one in owner.lineage()}
-    return any(cls in names for cls in file.passes)
+    seen: set[str] = set()
+    left = [owner]
+    while left:
+        one = left.pop()
+        if one.name in seen:
+            continue
+        seen.add(one.name)
+        if any(file.passes.get(a.node, frozenset()) & kinds for a in one.lineage()):
+            return True
+        left += [file.classes[maker] for maker in file.makers.get(one.name, ()) if maker]
+        if None in file.makers.get(one.name, ()) and file.passes.get(None, frozenset()) & kinds:
+            return True
+    return False
 
 
-def passes(module: Module) -> Iterator[ast.ClassDef]:
-    """Yield the classes that run over their own parameters, once for each such call."""
+def passes(file: File) -> dict[ast.ClassDef | None, frozenset[str]]:
+    """Return the kinds of passes over all parameters, by class; None is outside of classes."""
+    module = file.module
+    found: dict[ast.ClassDef | None, set[str]] = {}
+    for call in module.calls:
+        words = called(call)
+        own = len(words) == 1 or words[:-1] == ("self",)
+        applied = words[-1:] == ("apply",) and module.class_of(call) is None
+        if words and words[-1] != "__init__" and (
+            (own and _PASS.search(words[-1]) is not None) or applied
+        ):  # fmt: skip
+            found.setdefault(module.class_of(call), set()).add("call")
+    for loop in module.loops:
+        over = {called(n)[-1] for n in ast.walk(loop.iter) if isinstance(n, ast.Call) and called(n)}
+        lines = "\n".join(module.lines[loop.lineno - 1 : loop.end_lineno])
+        if over & _EVERY and _FILLING.search(lines):
+            kind = "every" if over & _PARAMETERS else "call"
+            found.setdefault(module.class_of(loop), set()).add(kind)
+    return {owner: frozenset(kinds) for owner, kinds in found.items()}
+
+
+def makers(module: Module) -> dict[str, set[ast.ClassDef | None]]:
+    """Return which classes (None: code outside of them) call each capitalised name."""
+    found: dict[str, set[ast.ClassDef | None]] = {}
     for call in module.calls:
         func = call.func
-        if isinstance(func, ast.Attribute):
-            name = func.attr
-        elif isinstance(func, ast.Name):
-            name = func.id
-        else:
-            continue
-        runs = name in _EVERY or (_PASS.search(name) is not None and name != "__init__")
-        own = name in _EVERY or dotted(func)[:-1] in {("self",), ()}
-        if not (runs and own):
-            continue
-        owner = module.class_of(call)
-        if owner is not None:
-            yield owner
+        name = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        if name[:1].isupper():
+            found.setdefault(name, set()).add(module.class_of(call))
+    return found
+
+
+def called(call: ast.Call) -> tuple[str, ...]:
+    """Return the words of what is called."""
+    return dotted(call.func) or (
+        (call.func.attr,) if isinstance(call.func, ast.Attribute) else ()
+    )

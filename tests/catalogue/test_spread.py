@@ -131,6 +131,8 @@ from tests.catalogue.known import ENTRIES, ZERO, drawn, initialiser, near
         (drawn("mlx.nn.init.glorot_uniform"), "uniform", 0, 1, "average"),
         (drawn("mlx.core.random.normal", (3,), scale=0.1), "normal", 0, 0.01, "none"),
         (drawn("paddle.nn.initializer.Normal", 0.02), "normal", 0.02, 1, "none"),
+        (drawn("paddle.fluid.initializer.MSRA", False), "normal", 0, 2, "in"),
+        (drawn("paddle.fluid.initializer.Xavier"), "uniform", 0, 1, "average"),
         (drawn("paddle.nn.initializer.Uniform"), "uniform", 0, 1 / 3, "none"),
         (drawn("paddle.nn.initializer.KaimingNormal"), "normal", 0, 2, "in"),
         (drawn("paddle.nn.initializer.XavierUniform", gain=2), "uniform", 0, 4, "average"),

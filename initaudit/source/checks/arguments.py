@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from initaudit.catalogue import Value
 from initaudit.claims import Hit, Limits, check
@@ -33,7 +33,12 @@ def std_passed_as_mean(subject: File, limits: Limits) -> Iterator[Hit]:
             continue
         yield Hit(
             subject.site(draw.node),
-            {"number": mean, "std": _spread(draw), "callee": draw.callee.name},
+            {
+                "number": mean,
+                "std": _spread(draw),
+                "callee": draw.callee.name,
+                "word": draw.callee.numbers.get("std", "std"),
+            },
             severity=Severity.NOTE if subject.is_test else None,
             fix="name-the-std",
         )
@@ -61,14 +66,12 @@ def kaiming_slope_as_gain(subject: File, limits: Limits) -> Iterator[Hit]:
 def reversed_bounds(subject: File, limits: Limits) -> Iterator[Hit]:
     """A lower bound above the upper one, or a spread that is not above zero."""
     for draw in subject.draws:
-        facts = _empty_range(draw)
-        if facts is None or not is_weight(subject, draw):
-            continue
-        if "std" in facts["what"].split() and (is_bias(draw) or is_gain(subject, draw)):  # type: ignore[union-attr]
+        what = _reversed(draw) or _no_spread(subject, draw)
+        if what is None or not is_weight(subject, draw):
             continue
         yield Hit(
             subject.site(draw.node),
-            {**facts, "callee": draw.callee.name},
+            {"what": what, "callee": draw.callee.name},
             severity=Severity.NOTE if subject.is_test else None,
         )
 
@@ -83,7 +86,9 @@ def truncation_cutoff(subject: File, limits: Limits) -> Iterator[Hit]:
         mean, std = _number(draw, "mean"), _number(draw, "std")
         if low is None or high is None or mean is None or low >= high:
             continue
-        wide = std is not None and std >= limits["std"] and not {"low", "high"} & _given(draw)
+        given = _given(draw)
+        wide = std is not None and std >= limits["std"] and "std" in given
+        wide = wide and not {"low", "high"} & given
         if not wide and low <= mean <= high:
             continue
         yield Hit(
@@ -168,12 +173,20 @@ def _factor(slope: float | None) -> str:
     return "sqrt(2 / (1 + a^2))" if slope is None else show(math.sqrt(2 / (1 + slope**2)))
 
 
-def _empty_range(draw: Draw) -> Mapping[str, str] | None:
+def _reversed(draw: Draw) -> str | None:
     low, high = _number(draw, "low"), _number(draw, "high")
-    if draw.callee.law in {"uniform", "truncated"} and low is not None and high is not None:
-        if low > high and {"low", "high"} & _given(draw):
-            return {"what": f"the lower bound {show(low)} lies above the upper bound {show(high)}"}
+    if draw.callee.law not in {"uniform", "truncated"} or low is None or high is None:
+        return None
+    if low <= high or not {"low", "high"} & _given(draw):
+        return None
+    return f"the lower bound {show(low)} lies above the upper bound {show(high)}"
+
+
+def _no_spread(file: File, draw: Draw) -> str | None:
     std = _number(draw, "std")
-    if draw.callee.law in _NORMAL and std is not None and "std" in _given(draw) and std <= 0:
-        return {"what": f"the std {show(std)} is not above zero"}
-    return None
+    if draw.callee.law not in _NORMAL or std is None or "std" not in _given(draw) or std > 0:
+        return None
+    # Zero biases and gains that all stand at one are what those are started with.
+    if std == 0 and (is_bias(draw) or is_gain(file, draw)):
+        return None
+    return f"the standard deviation {show(std)} is not above zero"
