@@ -76,7 +76,8 @@ def finding(rule: Rule, hit: Hit, more: Mapping[str, Fact], code: str) -> Findin
     confidence = min(rule.confidence, hit.confidence or rule.confidence)
     texts = {**more, **hit.facts}
     facts = dict(hit.facts)
-    message = fill(rule.message, texts)
+    words = rule.source if hit.site.line is not None else {}
+    message = fill(words.get("message", rule.message), texts)
     if hit.margin is not None and hit.margin < NEAR:
         confidence = Confidence(max(confidence - 1, Confidence.LOW))
         facts["margin_decades"] = round(hit.margin, 3)
@@ -89,7 +90,7 @@ def finding(rule: Rule, hit: Hit, more: Mapping[str, Fact], code: str) -> Findin
         site=hit.site,
         facts=facts,
         message=message,
-        cure=fill(rule.cure, texts),
+        cure=fill(words.get("cure", rule.cure), texts),
         code=code,
         related=hit.related,
     )

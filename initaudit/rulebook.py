@@ -6,7 +6,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _IDENTIFIER = re.compile(r"[a-z_]+")
 _KEYS = frozenset(
     {"id", "name", "severity", "confidence", "judges", "origins", "message", "cure", "limits",
-     "yields_to", "enabled"}
+     "yields_to", "enabled", "source"}
 )  # fmt: skip
-_OPTIONAL = frozenset({"limits", "yields_to", "enabled"})
+_OPTIONAL = frozenset({"limits", "yields_to", "enabled", "source"})
 
 
 class Severity(IntEnum):
@@ -54,6 +54,8 @@ class Rule:
     ``message`` and ``cure`` are templates over the facts of a finding. ``limits`` holds every
     threshold. ``yields_to`` are rules whose finding on the same layer says it all, so that this
     one keeps quiet. ``summary`` is the text before the first heading, ``sections`` the rest.
+    ``source`` holds the ``message`` and ``cure`` for a finding in source, where a page that also
+    judges networks needs others.
     A rule that is not ``enabled`` is off until it is selected by its full id or its name.
     """
 
@@ -70,6 +72,7 @@ class Rule:
     summary: str
     sections: Mapping[str, str]
     enabled: bool = True
+    source: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def markdown(self) -> str:
@@ -115,6 +118,7 @@ def parse_page(text: str, where: str) -> Rule:
         summary=summary,
         sections=sections,
         enabled=front.get("enabled", True),
+        source=front.get("source", {}),
     )
 
 
@@ -225,17 +229,27 @@ def _check_front(front: Mapping[str, Any], where: str) -> None:
         (_numbers(front.get("limits", {})), "[limits] must hold numbers"),
         (_ids(front.get("yields_to", [])), "yields_to must list rule ids"),
         (isinstance(front.get("enabled", True), bool), "enabled must be true or false"),
+        (_texts(front.get("source", {})), "[source] must hold the strings message and cure"),
     )
     for held, complaint in words:
         if not held:
             raise RulebookError(f"{where}: {complaint}")
-    for name in placeholders(front["message"] + front["cure"]):
+    for name in placeholders(
+        "".join([front["message"], front["cure"], *front.get("source", {}).values()])
+    ):
         if not _IDENTIFIER.fullmatch(name):
             raise RulebookError(f"{where}: placeholder {{{name}}} is not a plain identifier")
 
 
 def _lists(value: object, known: frozenset[str]) -> bool:
     return isinstance(value, list) and bool(value) and set(map(str, value)) <= known
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, dict) and (
+        not value
+        or (set(value) == {"message", "cure"} and all(isinstance(v, str) for v in value.values()))
+    )
 
 
 def _ids(value: object) -> bool:

@@ -15,7 +15,7 @@ from initaudit.checkpoint.sampling import Sampler, histogram
 from initaudit.checkpoint.stored import BITS, FLOATS, CheckpointError, Stored
 from initaudit.network import Law, Lines, Site, Tensor, Unread
 
-PIECE = 3 << 18
+PIECE = 3 << 19
 """Bytes read at once: whole elements of every dtype (F6 packs four into three bytes)."""
 
 

@@ -16,8 +16,7 @@ from initaudit.checkpoint.dtypes import Codes
 from initaudit.checkpoint.moments import Moments
 
 # OpenBLAS takes threads for a dot product of more than 10,000 elements.
-_RUN = 4096
-_ROOM = 16 * _RUN
+_RUN = 8192
 _FEW = 1 << 16
 _RANGE = (1e-12, 1e15)
 _CENTRED = 0.25
@@ -60,11 +59,11 @@ def _float32(codes: Codes) -> Iterator[tuple[float, float]]:
 
 def _bfloat16(codes: Codes) -> Iterator[tuple[float, float]]:
     """A bfloat16 is the upper half of the float32 of the same value."""
-    for words, scratch in _words(codes):
-        np.left_shift(words, 16, out=scratch)
-        yield _sums(scratch.view(np.float32))
-        np.bitwise_and(words, _UPPER, out=scratch)
-        yield _sums(scratch.view(np.float32))
+    words = _words(codes)
+    scratch = words << np.uint32(16)
+    yield _sums(scratch.view(np.float32))
+    np.bitwise_and(words, _UPPER, out=scratch)
+    yield _sums(scratch.view(np.float32))
 
 
 def _float16(codes: Codes) -> Iterator[tuple[float, float]]:
@@ -72,28 +71,21 @@ def _float16(codes: Codes) -> Iterator[tuple[float, float]]:
 
     Subnormals included: those of float32 lie at the same place, and the product is exact.
     """
-    for words, scratch in _words(codes):
-        signed, values = scratch.view(np.int32), scratch.view(np.float32)
-        np.left_shift(words, 16, out=scratch)
-        for source in (signed, words.view(np.int32)):
-            np.right_shift(source, 3, out=signed)
-            np.bitwise_and(scratch, _HALF, out=scratch)
-            np.multiply(values, _UNIT, out=values)
-            yield _sums(values)
+    words = _words(codes)
+    scratch = words << np.uint32(16)
+    signed, values = scratch.view(np.int32), scratch.view(np.float32)
+    for source in (signed, words.view(np.int32)):
+        np.right_shift(source, 3, out=signed)
+        np.bitwise_and(scratch, _HALF, out=scratch)
+        np.multiply(values, _UNIT, out=values)
+        yield _sums(values)
 
 
-def _words(codes: Codes) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
-    """Yield runs of 16-bit elements two by two, an odd last one beside a zero, and room for each.
-
-    A run and its room fit the caches of one core.
-    """
+def _words(codes: Codes) -> NDArray[np.uint32]:
+    """Return 16-bit elements two by two, an odd last one beside a zero."""
     if codes.size % 2:
         codes = np.append(codes, codes.dtype.type(0))
-    words = codes.view(np.uint32)
-    room = np.empty(min(words.size, _ROOM), np.uint32)
-    for start in range(0, words.size, _ROOM):
-        run = words[start : start + _ROOM]
-        yield run, room[: run.size]
+    return codes.view(np.uint32)
 
 
 _UPPER = np.uint32(0xFFFF0000)

@@ -38,6 +38,20 @@ class File:
         return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
 
     @cached_property
+    def drawing(self) -> frozenset[Function]:
+        """The functions that hold initialising calls, those of tensors made for other ends too."""
+        return frozenset(draw.function for draw in self.draws if draw.function is not None)
+
+    @cached_property
+    def assigned_names(self) -> frozenset[str]:
+        """The bare names that are assigned anywhere, imports and definitions left out."""
+        found: set[str] = set()
+        for node in self.module.assigns:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+        return frozenset(found)
+
+    @cached_property
     def passes(self) -> Mapping[ast.ClassDef | None, frozenset[str]]:
         """The passes over all parameters that classes run (see `traits`)."""
         from initaudit.source.traits import passes
@@ -50,6 +64,24 @@ class File:
         from initaudit.source.traits import makers
 
         return makers(self.module)
+
+    @cached_property
+    def mentions(self) -> Mapping[str, list[ast.Attribute]]:
+        """Every attribute access of the file, by the attribute's name."""
+        found: dict[str, list[ast.Attribute]] = {}
+        for node in self.module.parents:
+            if isinstance(node, ast.Attribute):
+                found.setdefault(node.attr, []).append(node)
+        return found
+
+    @cached_property
+    def strings(self) -> frozenset[str]:
+        """Every string of the file."""
+        return frozenset(
+            node.value
+            for node in self.module.parents
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
 
     @cached_property
     def _classes_by_name(self) -> Mapping[str, list[Class]]:

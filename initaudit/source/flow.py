@@ -80,7 +80,7 @@ def label(expr: ast.expr) -> str | None:
         return owner if expr.attr in {"T", "value", "data"} else f"{owner}.{expr.attr}"
     if isinstance(expr, ast.Subscript) and isinstance(expr.slice, ast.Constant):
         owner = label(expr.value)
-        return None if owner is None else f"{owner}[{expr.slice.value}]"
+        return None if owner is None else f"{owner}[{expr.slice.value!s}]"
     return None
 
 

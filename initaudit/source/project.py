@@ -11,6 +11,8 @@ from initaudit.claims import Doubt
 from initaudit.source.file import File
 
 _WORDS = re.compile(r"\b\w*(?:init|reset|param)\w*\b", re.IGNORECASE)
+_CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
+_MADE = re.compile(r"\b([A-Z]\w*)\(")
 _TESTED = re.compile(r"isinstance\s*\(([^)]*(?:\([^)]*\))?[^)]*)\)")
 
 
@@ -20,32 +22,51 @@ class Outline:
 
     ``words`` counts the identifiers that speak of initialising, definitions included;
     ``tested`` are the names in `isinstance` tests; ``classes`` maps each class to its bases (last
-    word of each) and methods.
+    word of each) and methods. ``makers`` maps each capitalised name that is called to the classes
+    that call it ("" is code outside of classes), ``passes`` each class to the kinds of passes
+    that it runs over all its parameters (see `traits`). ``written`` are the attributes of other
+    objects that are filled.
     """
 
     path: str
     words: Mapping[str, int] = field(default_factory=dict)
     tested: frozenset[str] = frozenset()
     classes: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = field(default_factory=dict)
+    makers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    passes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    written: frozenset[str] = frozenset()
 
 
-def outline_text(text: str, path: str) -> Outline:
-    """Return the outline of a file that needs no closer look."""
+def outline_text(text: str, path: str, own: bool = True) -> Outline:
+    """Return the outline of a file that needs no closer look.
+
+    Without a syntax tree each class of it counts as maker of all that it makes (``own``).
+    """
     words: dict[str, int] = {}
     for match in _WORDS.finditer(text):
         words[match[0]] = words.get(match[0], 0) + 1
     tested = {word for match in _TESTED.finditer(text) for word in re.findall(r"\w+", match[1])}
-    return Outline(path, words, frozenset(tested))
+    defined = frozenset({"", *_CLASS.findall(text)})
+    makers = dict.fromkeys(_MADE.findall(text), defined) if own else {}
+    return Outline(path, words, frozenset(tested), makers=makers)
 
 
 def outline(file: File) -> Outline:
     """Return the outline of a parsed file."""
-    plain = outline_text(file.module.text, file.module.path)
+    plain = outline_text(file.module.text, file.module.path, own=False)
     classes = {
         one.name: (tuple(b.rpartition(".")[2] for b in one.bases), frozenset(one.methods))
         for one in file.classes.values()
     }
-    return Outline(plain.path, plain.words, plain.tested, classes)
+    makers = {
+        made: frozenset("" if maker is None else maker.name for maker in by)
+        for made, by in file.makers.items()
+    }
+    passes = {"" if one is None else one.name: kinds for one, kinds in file.passes.items()}
+    written = frozenset(
+        draw.role for draw in file.draws if len(draw.path) > 1 and draw.callee.form != "factory"
+    )
+    return Outline(plain.path, plain.words, plain.tested, classes, makers, passes, written)
 
 
 class Project:
@@ -77,6 +98,24 @@ class Project:
                 found.setdefault(name, []).append(facts)
         return found
 
+    @cached_property
+    def makers(self) -> Mapping[str, frozenset[str]]:
+        """Which classes make an object of each name, over all files."""
+        found: dict[str, frozenset[str]] = {}
+        for one in self.outlines:
+            for name, by in one.makers.items():
+                found[name] = found.get(name, frozenset()) | by
+        return found
+
+    @cached_property
+    def passes(self) -> Mapping[str, frozenset[str]]:
+        """The kinds of passes over all parameters that each class runs."""
+        found: dict[str, frozenset[str]] = {}
+        for one in self.outlines:
+            for name, kinds in one.passes.items():
+                found[name] = found.get(name, frozenset()) | kinds
+        return found
+
     def answers(self, doubt: Doubt) -> bool:
         """Return whether a doubt holds, so that the claim is withdrawn."""
         kind, *words = doubt
@@ -106,9 +145,38 @@ def _derived_somewhere(project: Project, name: str) -> bool:
     return any(name in bases for facts in project.classes.values() for bases, _ in facts)
 
 
+def _filled(project: Project, name: str, kind: str) -> bool:
+    """Whether a class, or one that makes such objects, runs a pass over all parameters.
+
+    ``kind`` is "every" for a loop over them, "call" for that or any call that may hide one.
+    """
+    wanted = {"every"} if kind == "every" else {"every", "call"}
+    seen: set[str] = set()
+    left = [name]
+    while left:
+        one = left.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        if any(project.passes.get(n, frozenset()) & wanted for n in (one, *project.ancestors(one))):
+            return True
+        # Code outside of classes is not followed: it makes objects of everything.
+        left += [maker for maker in project.makers.get(one, ()) if maker]
+    return False
+
+
+def _written(project: Project, attribute: str) -> bool:
+    return attribute not in {"weight", "bias"} and any(
+        attribute in one.written for one in project.outlines
+    )
+
+
 _DOUBTS: Mapping[str, Callable[..., bool]] = {
     "mentioned": _mentioned,
     "tested": _tested_somewhere,
     "derived": _derived_somewhere,
+    "filled": _filled,
+    "written": _written,
 }
-"""Doubts: (mentioned, word, times in its own file), (tested, class), (derived, class)."""
+"""Doubts: (mentioned, word, times in its own file), (tested, class), (derived, class),
+(filled, class, kind of pass), (written, attribute)."""

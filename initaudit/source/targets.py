@@ -18,7 +18,7 @@ _INITIAL = re.compile(r"init|reset|weight|param", re.IGNORECASE)
 
 
 def is_bias(draw: Draw) -> bool:
-    """Return whether a draw fills a bias, by the target's own name or the keyword it is given to."""
+    """Return whether a draw fills a bias, by the name of its target."""
     return _BIAS.search(draw.role) is not None
 
 

@@ -151,7 +151,7 @@ def _argument(draw: Draw, parameter: str) -> ast.expr | None:
 def _leaky(draw: Draw) -> bool:
     """Return whether the slope counts: with any other nonlinearity torch does not look at it."""
     parameter = draw.callee.numbers.get("nonlinearity")
-    return parameter not in draw.bound or draw.bound[parameter] == "leaky_relu"
+    return draw.bound.get(parameter or "", "leaky_relu") == "leaky_relu"
 
 
 def _too_steep(slope: float, limits: Limits) -> bool:

@@ -21,6 +21,7 @@ _AXES = {
 _COPIES = frozenset({"clone", "repeat", "deepcopy", "new_empty", "new_zeros", "new_ones", "numpy"})
 # These return the tensor itself where there is nothing to convert or move.
 _MOVES = frozenset({"cpu", "cuda", "to", "float", "half", "double", "bfloat16", "type"})
+_VIEWS = frozenset({"detach", "view", "t", "transpose", "unsqueeze", "squeeze", "flatten"})
 _METHOD = re.compile(r"_?(init|initiali[sz]e|reset)_(weights|parameters|params)|post_init")
 
 
@@ -112,7 +113,7 @@ def _applied(file: File, call: ast.Call) -> Iterator[Hit]:
         file.site(made),
         {
             "written": ast.unparse(made),
-            "what": "calls it at once and hands on its result, which is None",
+            "what": "calls the function at once and hands `apply` its result, None",
             "instead": f"`{ast.unparse(made.func)}`, without the brackets",
         },
         related=(file.site(function),),
@@ -149,7 +150,9 @@ def _uncalled(file: File, call: ast.Call) -> Iterator[Hit]:
     if layer is None or layer.framework not in {"flax", "haiku", "equinox"}:
         return
     for keyword in call.keywords:
-        if keyword.arg not in layer.keywords or not isinstance(keyword.value, ast.Name | ast.Attribute):
+        if not isinstance(keyword.value, ast.Name | ast.Attribute):
+            continue
+        if keyword.arg not in layer.keywords:
             continue
         for name in file.module.names.candidates(keyword.value):
             callee = file.catalogue.initialiser(name)
@@ -195,14 +198,16 @@ def _returns_nothing(function: Function) -> bool:
     left: list[ast.AST] = list(function.body)
     while left:
         node = left.pop()
-        if isinstance(node, ast.Return) and node.value is not None:
-            if not (isinstance(node.value, ast.Constant) and node.value.value is None):
-                return False
-        if isinstance(node, ast.Yield | ast.YieldFrom | ast.Raise):
+        none = isinstance(node, ast.Return) and _is_none(node.value)
+        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom | ast.Raise) and not none:
             return False
         if not isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef):
             left += ast.iter_child_nodes(node)
     return True
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def _caught(file: File, node: ast.AST) -> bool:
@@ -242,14 +247,16 @@ def _copied(file: File, target: ast.expr) -> tuple[str, bool] | None:
         if name == "copy.deepcopy":
             return "`deepcopy` copies", True
     if isinstance(target.func, ast.Attribute) and file.qualified(target.func) is None:
-        method = target.func.attr
-        if method in _COPIES:
-            return f"`{method}` copies", True
-        if method in _MOVES:
-            return f"`{method}` copies where it has something to change", False
-        if method in {"data", "detach", "view", "t", "transpose", "unsqueeze", "squeeze"}:
-            return _copied(file, target.func.value)
+        return _method_copied(file, target.func)
     return None
+
+
+def _method_copied(file: File, method: ast.Attribute) -> tuple[str, bool] | None:
+    if method.attr in _COPIES:
+        return f"`{method.attr}` copies", True
+    if method.attr in _MOVES:
+        return f"`{method.attr}` copies where it has something to change", False
+    return _copied(file, method.value) if method.attr in _VIEWS else None
 
 
 def _filled_copy(file: File, statement: ast.Expr) -> Iterator[Hit]:
@@ -280,5 +287,3 @@ def _own_module(file: File, draw: Draw) -> bool:
         and any((alias.asname or alias.name) in {name, "*"} for alias in node.names)
         for node in file.module.imports
     )  # fmt: skip
-
-

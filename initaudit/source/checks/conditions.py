@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
@@ -11,6 +12,7 @@ from initaudit.source.file import File
 from initaudit.source.module import Function
 from initaudit.source.targets import in_initialising
 
+_CLASS = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 _TESTING = frozenset({"startswith", "endswith", "find", "count", "isinstance", "hasattr"})
 
 
@@ -56,7 +58,7 @@ def _classes(file: File, choice: ast.BoolOp) -> _Found | None:
 
 def _strings(file: File, choice: ast.BoolOp) -> _Found | None:
     """``"a" or "b" in name`` and ``name == "a" or "b"``: a string that is not empty is true."""
-    texts = [isinstance(v, ast.Constant) and isinstance(v.value, str) and v.value != "" for v in choice.values]
+    texts = [_is_text(value) for value in choice.values]
     if not any(texts) or not _sets_up(file, choice):
         return None
     is_or = isinstance(choice.op, ast.Or)
@@ -69,6 +71,10 @@ def _strings(file: File, choice: ast.BoolOp) -> _Found | None:
         return choice, "always true", None
     rest = [v for v, text in zip(choice.values, texts, strict=True) if not text]
     return choice, " and ".join(ast.unparse(v) for v in rest), None
+
+
+def _is_text(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value != ""
 
 
 def _beside(file: File, choice: ast.BoolOp) -> _Found | None:
@@ -86,14 +92,18 @@ def _beside(file: File, choice: ast.BoolOp) -> _Found | None:
 
 def _is_class(file: File, value: ast.expr) -> bool:
     """Return whether an expression surely is a class, so that it is true."""
-    if isinstance(value, ast.Name):
-        # A name that is also assigned may stand for None, where an import has failed.
-        if value.id in file.assigned_names or not value.id[:1].isupper():
-            return False
-        return file.class_named(value.id) is not None or value.id in file.module.names.imports
-    if not isinstance(value, ast.Attribute) or not value.attr[:1].isupper():
+    if not isinstance(value, ast.Name | ast.Attribute):
         return False
-    return file.qualified(value) is not None
+    # A name that is also assigned may stand for None, where an import has failed.
+    if isinstance(value, ast.Name) and value.id in file.assigned_names:
+        return False
+    if isinstance(value, ast.Name) and file.class_named(value.id) is not None:
+        return True
+    name = file.qualified(value)
+    if name is None:
+        return False
+    is_layer = file.catalogue.layer(name) is not None
+    return is_layer or _CLASS.fullmatch(name.rpartition(".")[2]) is not None
 
 
 def _speaks_of_layers(file: File, choice: ast.BoolOp) -> bool:
