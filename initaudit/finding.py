@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ class Finding:
     ``message`` says what was found with its numbers, ``cure`` what to do about it; both are the
     rule page's templates filled with ``facts``. ``related`` are other places of the same cause.
     ``code`` is a line of code in the framework at hand, empty where none applies.
+    In source, ``symbol`` is the class and function around the place (``Net.__init__``),
+    ``excerpts`` are the lines of the place and of the related ones, and ``fix`` names the fixer.
     """
 
     rule: str
@@ -30,6 +33,26 @@ class Finding:
     cure: str
     code: str = ""
     related: tuple[Site, ...] = ()
+    symbol: str = ""
+    excerpts: tuple[str, ...] = ()
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A comment that ignores findings and matched none."""
+
+    site: Site
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """An entry of the baseline that no finding matches any more."""
+
+    path: str
+    rule: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +130,11 @@ class NetworkReport:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts over a report; ``seconds`` is wall time, or None where it must not vary."""
+    """Counts over a report; ``seconds`` is wall time, or None where it must not vary.
+
+    ``ignored`` findings have a comment that says so, ``known`` ones stand in the baseline; neither
+    counts among the others. ``rules`` counts findings by rule.
+    """
 
     files: int
     networks: int
@@ -117,11 +144,17 @@ class Summary:
     notes: int
     unread: int
     seconds: float | None = None
+    ignored: int = 0
+    known: int = 0
+    rules: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that one run of the audit has to say."""
+    """All that one run of the audit has to say.
+
+    ``unused`` and ``stale`` are comments and entries of the baseline that matched no finding.
+    """
 
     findings: tuple[Finding, ...] = ()
     unread: tuple[Unread, ...] = ()
@@ -130,6 +163,10 @@ class Report:
     failed: bool = False
     seconds: float | None = None
     version: str = field(default="")
+    ignored: int = 0
+    known: int = 0
+    unused: tuple[Unused, ...] = ()
+    stale: tuple[Stale, ...] = ()
 
     @property
     def worst(self) -> Severity | None:
@@ -149,4 +186,7 @@ class Report:
             notes=severities.count(Severity.NOTE),
             unread=len(self.unread),
             seconds=self.seconds,
+            ignored=self.ignored,
+            known=self.known,
+            rules=dict(sorted(Counter(f.rule for f in self.findings).items())),
         )

@@ -25,7 +25,11 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place in an input: a span of source or a stored tensor."""
+    """A place in an input: a span of source or a stored tensor.
+
+    Lines and columns count from 1. In a notebook, lines are those of the cell, and ``cell`` is
+    its number among all cells.
+    """
 
     path: str
     line: int | None = None
@@ -34,6 +38,7 @@ class Site:
     end_column: int | None = None
     tensor: str | None = None
     layer: str | None = None
+    cell: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

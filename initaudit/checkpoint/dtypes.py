@@ -129,7 +129,8 @@ def values(codes: Codes, dtype: str) -> NDArray[Any]:
     if dtype == "BF16":
         return (codes.astype(np.uint32) << 16).view(np.float32)
     if dtype == "BOOL":
-        return codes != 0
+        truth: NDArray[np.bool_] = codes != 0
+        return truth
     native = _NATIVE.get(dtype)
     return table(dtype)[codes] if native is None else codes.view(native)
 

@@ -55,7 +55,9 @@ def of(values: NDArray[np.float64]) -> Moments:
         deviations = np.ldexp(deviations, exponent)
     # The mean was rounded: what is left of it shows in the mean deviation.
     rest = float(deviations.mean())
-    variance = max(float(np.vdot(deviations, deviations)) / values.size - rest * rest, 0.0)
+    # A BLAS dot product of this length would take threads of its own.
+    squares = float(np.add.reduce(np.square(deviations, out=deviations)))
+    variance = max(squares / values.size - rest * rest, 0.0)
     return Moments(values.size, mean + _scaled(rest, -exponent), _scaled(variance, -2 * exponent))
 
 

@@ -16,7 +16,7 @@ from initaudit.checkpoint.dtypes import Codes
 from initaudit.checkpoint.moments import Moments
 
 # OpenBLAS takes threads for a dot product of more than 10,000 elements.
-_RUN = 8192
+_RUN = 4096
 _FEW = 1 << 16
 _RANGE = (1e-12, 1e15)
 _CENTRED = 0.25

@@ -53,8 +53,15 @@ def document(report: Report) -> dict[str, Value]:
             "notes": summary.notes,
             "unread": summary.unread,
             "seconds": _number(summary.seconds),
+            "ignored": summary.ignored,
+            "known": summary.known,
+            "rules": dict(summary.rules),
         },
         "failed": report.failed,
+        "unused_ignores": [{**_site(u.site), "text": u.text} for u in report.unused],
+        "stale_baseline": [
+            {"path": s.path, "rule": s.rule, "place": s.place} for s in report.stale
+        ],
     }
 
 
@@ -72,6 +79,8 @@ def _finding(finding: Finding, mark: str) -> Value:
         "cure": finding.cure,
         "code": finding.code,
         "related": [_site(site) for site in finding.related],
+        "symbol": finding.symbol,
+        "source": finding.excerpts[0] if finding.excerpts else "",
     }
 
 
@@ -84,6 +93,7 @@ def _unread(unread: Unread) -> Value:
         "column": site.column,
         "tensor": site.tensor,
         "layer": site.layer,
+        "cell": site.cell,
     }
 
 
@@ -96,6 +106,7 @@ def _site(site: Site) -> dict[str, Value]:
         "end_column": site.end_column,
         "tensor": site.tensor,
         "layer": site.layer,
+        "cell": site.cell,
     }
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from initaudit.catalogue import Catalogue, LayerSpec, Value, bind, filled
 from initaudit.network import Site
 from initaudit.source.classes import Class, layer_of, read_classes
 from initaudit.source.draws import Draw, draws
 from initaudit.source.fold import fold
-from initaudit.source.module import Function, Module
+from initaudit.source.module import Function, Module, Scope
+
+if TYPE_CHECKING:
+    from initaudit.source.initial import Start
+    from initaudit.source.sweeps import Holder, Sweep, Write
 
 
 class File:
@@ -20,6 +25,7 @@ class File:
     def __init__(self, module: Module, catalogue: Catalogue) -> None:
         self.module = module
         self.catalogue = catalogue
+        self._starts: dict[ast.AST, Mapping[str, Start]] = {}
 
     @cached_property
     def draws(self) -> list[Draw]:
@@ -95,6 +101,40 @@ class File:
         found = self._classes_by_name.get(name, [])
         return found[0] if len(found) == 1 else None
 
+    @cached_property
+    def writes(self) -> Mapping[Holder, tuple[Write, ...]]:
+        """What each function fills of its arguments, each loop of the modules it runs over."""
+        from initaudit.source.sweeps import writes
+
+        return writes(self)
+
+    @cached_property
+    def sweeps(self) -> list[Sweep]:
+        """The passes that hand every module of a network to such a function or loop."""
+        from initaudit.source.sweeps import sweeps
+
+        return sweeps(self, self.writes)
+
+    def method(self, owner: Class, name: str) -> Function | None:
+        """Return a method of a class or of its ancestors in the file."""
+        return next((c.methods[name] for c in owner.lineage() if name in c.methods), None)
+
+    def starts(self, owner: Class) -> Mapping[str, Start]:
+        """What each weight of a class starts from (see `initial`)."""
+        from initaudit.source.initial import of_class
+
+        if owner.node not in self._starts:
+            self._starts[owner.node] = of_class(self, owner)
+        return self._starts[owner.node]
+
+    def scope_starts(self, scope: Scope) -> Mapping[str, Start]:
+        """What each weight of a function or of the top of the file starts from."""
+        from initaudit.source.initial import of_scope
+
+        if scope not in self._starts:
+            self._starts[scope] = of_scope(self, scope)
+        return self._starts[scope]
+
     def class_of(self, node: ast.AST) -> Class | None:
         """Return the class around a node."""
         found = self.module.class_of(node)
@@ -155,10 +195,13 @@ class File:
                 and one.func.id == "isinstance"
                 and len(one.args) == 2
             ):
-                kinds = one.args[1]
-                for kind in kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]:
-                    found.add(self.qualified(kind) or ast.unparse(kind))
+                found |= set(self.classes_in(one.args[1]))
         return found
+
+    def classes_in(self, kinds: ast.expr) -> list[str]:
+        """Return the names of the class or classes that an `isinstance` test is given."""
+        listed = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
+        return [self.qualified(kind) or ast.unparse(kind) for kind in listed]
 
     def site(self, node: ast.expr | ast.stmt, layer: str | None = None) -> Site:
         """Return the place of a node; columns count characters from 1."""
@@ -184,7 +227,13 @@ def _characters(lines: list[str], line: int | None, offset: int | None) -> int:
 def straight_line(file: File, first: ast.AST, second: ast.AST) -> bool:
     """Return whether two nodes run one after the other, unconditionally, in one block."""
     a, b = file.module.statement(first), file.module.statement(second)
-    return file.module.parents.get(a) is file.module.parents.get(b)
+    block = file.module.parents.get(a)
+    if block is None or file.module.parents.get(b) is not block:
+        return False
+    names = ("body", "orelse", "finalbody")
+    return any(
+        a in held and b in held for n in names if isinstance(held := getattr(block, n, None), list)
+    )
 
 
 def function_name(function: Function | None) -> str:

@@ -9,6 +9,7 @@ skip connection may lie.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -31,6 +32,8 @@ _SPLITTING = frozenset(
     {"torch.cat", "torch.stack", "numpy.concatenate", "jax.numpy.concatenate", "tensorflow.concat",
      "torch.add", "numpy.add", "tensorflow.add", "torch.where", "torch.mul"}
 )  # fmt: skip
+
+_BIAS = re.compile(r"(?:^|[._\[])(?:b\w{0,3}|\w*bias\w*)\]?$")
 
 Kind = Callable[[str], str]
 """From a label to ``weight`` (it multiplies), ``plain`` (elementwise, norm) or ``unknown``."""
@@ -160,10 +163,22 @@ def _operation(file: File, expr: ast.BinOp, kind: Kind, state: _State) -> str | 
         return _product(file, expr.left, expr.right, expr, kind, state)
     left = _source(file, expr.left, kind, state)
     right = _source(file, expr.right, kind, state)
-    # An added bias or factor has met no weight; where both have, two signals are joined.
     if left is not None and right is not None:
         return None
-    return left if left is not None else right
+    # Only a bias or a number leaves the signal what it was: x + f(x) is a skip connection.
+    if left is not None:
+        return left if _aside(expr.right) else None
+    return right if right is not None and _aside(expr.left) else None
+
+
+def _aside(expr: ast.expr) -> bool:
+    """Return whether an operand is a number or has the name of a bias."""
+    if isinstance(expr, ast.Constant):
+        return True
+    if isinstance(expr, ast.UnaryOp):
+        return _aside(expr.operand)
+    name = label(expr)
+    return name is not None and _BIAS.search(name) is not None
 
 
 def _product(

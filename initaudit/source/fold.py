@@ -121,51 +121,14 @@ def _assigned_name(module: Module, expr: ast.Name) -> ast.expr | None:
     if function is not None:
         if any(argument.arg == expr.id for argument in arguments(function)):
             return None
-        local = _values(module, expr.id, function)
+        local = module.values.get((function, expr.id), [])
         if local:
             return local[0] if len(local) == 1 else None
-    outer = _values(module, expr.id, None)
+    outer = module.values.get((None, expr.id), [])
     return outer[0] if len(outer) == 1 else None
-
-
-def _values(module: Module, name: str, function: ast.AST | None) -> list[ast.expr]:
-    found = [
-        node.value if isinstance(node, ast.Assign | ast.AnnAssign) else ast.Name("?")
-        for node in (*module.assigns, *module.augmented)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Name) and target.id == name
-        and module.function(node) is function and node.value is not None
-    ]  # fmt: skip
-    in_loops = [
-        ast.Name("?")
-        for loop in module.loops
-        if module.function(loop) is function
-        and any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(loop.target))
-    ]
-    return [*(x for x in found if x is not None), *in_loops]
 
 
 def _assigned_attribute(module: Module, expr: ast.Attribute) -> ast.expr | None:
     owner = module.class_of(expr)
-    if owner is None:
-        return None
-    found: list[ast.expr] = []
-    for node in (*module.assigns, *module.augmented):
-        if node.value is None or module.class_of(node) is not owner:
-            continue
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        for target in targets:
-            on_self = (
-                isinstance(target, ast.Attribute)
-                and target.attr == expr.attr
-                and isinstance(target.value, ast.Name)
-                and target.value.id in {"self", "cls"}
-            )
-            in_body = (
-                isinstance(target, ast.Name)
-                and target.id == expr.attr
-                and module.parents.get(node) is owner
-            )
-            if on_self or in_body:
-                found.append(node.value)
+    found = [] if owner is None else module.attribute_values.get((owner, expr.attr), [])
     return found[0] if len(found) == 1 else None

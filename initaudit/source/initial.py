@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from initaudit.catalogue import LayerSpec, scaled, shape
 from initaudit.network import Interval, Weights
@@ -14,7 +14,9 @@ from initaudit.source.draws import Draw, read_draw
 from initaudit.source.file import File
 from initaudit.source.flow import label
 from initaudit.source.fold import fold, point
+from initaudit.source.module import Scope
 
+_WRITING = re.compile(r"init|norm_?$|_$")
 WEIGHTED = frozenset({"linear", "conv", "conv_transpose", "bilinear"})
 _NAMED = re.compile(
     r"^(W|w|V|U|Wx|Wh|Wi|Wo|W_?\w{0,3}|w_?\d+|\w*weights?\w*|\w*kernel\w*|theta\d*)$"
@@ -37,6 +39,8 @@ class Start:
     implicit: bool
     shape: tuple[int | None, ...]
     op: str
+    by_default: bool = False
+    """Whether nothing but the layer's own default says it."""
 
     @property
     def constant(self) -> float | None:
@@ -67,17 +71,18 @@ def of_class(file: File, owner: Class) -> Mapping[str, Start]:
             found.update(_made(file, f"self.{name}", made[0].value))
     draws = [d for d in file.draws if d.owner is owner.node]
     applied = _applies(file, owner)
+    writers = _writers(file, owner) if found else {}
     for key in list(found):
-        found[key] = _redrawn(file, found[key], draws, applied)
+        found[key] = _redrawn(file, found[key], draws, writers, applied)
     return found
 
 
-def of_scope(file: File, scope: ast.AST) -> Mapping[str, Start]:
+def of_scope(file: File, scope: Scope) -> Mapping[str, Start]:
     """Return the weights that a function or the top of a file makes, by label (``W1``)."""
     found: dict[str, Start] = {}
     seen: set[str] = set()
-    for statement in file.module.assigns:
-        if file.module.scope(statement) is not scope or statement.value is None:
+    for statement in file.module.assigns_by_scope.get(scope, ()):
+        if statement.value is None:
             continue
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         for target in targets:
@@ -153,7 +158,8 @@ def _layer_start(file: File, name: str, call: ast.Call, spec: LayerSpec) -> Star
     window = axes[2:] if axes and spec.op == "conv" else ()
     for extent in window:
         fan = None if fan is None or not isinstance(extent, int) else fan * extent
-    return Start(name, call, weights, implicit, (int(fan) if fan else None,), spec.op)
+    axes = (int(fan) if fan else None,)
+    return Start(name, call, weights, implicit, axes, spec.op, by_default=given is None)
 
 
 def _initialiser(file: File, value: ast.expr, framework: str) -> tuple[Weights, bool] | None:
@@ -238,26 +244,34 @@ def _applies(file: File, owner: Class) -> bool:
     return any(
         isinstance(call.func, ast.Attribute)
         and call.func.attr in {"apply", "post_init", "init_weights", "reset_parameters"}
-        and file.module.class_of(call) is owner.node
-        for call in file.module.calls
+        for call in file.module.calls_by_class.get(owner.node, ())
     )
 
 
-def _redrawn(file: File, start: Start, draws: list[Draw], applied: bool) -> Start:  # noqa: FBT001
+def _redrawn(
+    file: File,
+    start: Start,
+    draws: list[Draw],
+    writers: Mapping[str, list[ast.AST]],
+    applied: bool,  # noqa: FBT001
+) -> Start:
     """Return a weight as later calls leave it: the last one, where it surely runs."""
     wanted = {start.label, f"{start.label}.weight", f"{start.label}.kernel"}
     writes = [d for d in draws if d.target is not None and label(d.target) in wanted]
-    touched = _touched(file, start, [d.node for d in writes])
+    touched = _touched(start, writers, [d.node for d in writes])
     if not writes:
         unknown = applied or touched
         weights = None if unknown else start.weights
-        return Start(start.label, start.node, weights, start.implicit, start.shape, start.op)
+        return replace(start, weights=weights)
     last = writes[-1]
     sure = not touched and not applied and _certain(file, last)
-    return Start(
-        start.label, last.node, last.weights if sure else None, _implicit(last), start.shape,
-        start.op,
-    )  # fmt: skip
+    return replace(
+        start,
+        node=last.node,
+        weights=last.weights if sure else None,
+        implicit=_implicit(last),
+        by_default=False,
+    )
 
 
 def _certain(file: File, draw: Draw) -> bool:
@@ -270,23 +284,30 @@ def _certain(file: File, draw: Draw) -> bool:
     return False
 
 
-def _touched(file: File, start: Start, known: list[ast.Call]) -> bool:
-    """Return whether anything that is not understood may write the weight, by its name."""
-    forms = {start.label, f"{start.label}.weight", f"{start.label}.weight.data"}
-    for call in file.module.calls:
-        if call in known or not isinstance(call.func, ast.Attribute | ast.Name):
-            continue
+def _writers(file: File, owner: Class) -> Mapping[str, list[ast.AST]]:
+    """Return, by label, what in a class may write it: calls by their name, and assignments."""
+    found: dict[str, list[ast.AST]] = {}
+    for call in file.module.calls_by_class.get(owner.node, ()):
         if isinstance(call.func, ast.Attribute):
             name = call.func.attr
-            target = label(call.func.value)
-            writes = name.endswith("_") and not name.startswith("_")
-            if target in forms and writes and name != "requires_grad_":
-                return True
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
-        if re.search(r"init|norm_?$|_$", name) and any(label(a) in forms for a in call.args):
-            return True
-    return any(
-        label(t) in forms - {start.label}
-        for a in file.module.assigns
-        for t in (a.targets if isinstance(a, ast.Assign) else [a.target])
-    )
+            writes = name.endswith("_") and not name.startswith("_") and name != "requires_grad_"
+            if writes and (target := label(call.func.value)) is not None:
+                found.setdefault(target, []).append(call)
+        elif isinstance(call.func, ast.Name):
+            name = call.func.id
+        else:
+            continue
+        if _WRITING.search(name):
+            for argument in call.args:
+                if (target := label(argument)) is not None:
+                    found.setdefault(target, []).append(call)
+    for (node, attribute), values in file.module.attribute_values.items():
+        if node is owner.node and len(values) > 1:
+            found.setdefault(f"self.{attribute}", []).extend(values)
+    return found
+
+
+def _touched(start: Start, writers: Mapping[str, list[ast.AST]], known: list[ast.Call]) -> bool:
+    """Return whether anything that is not understood may write the weight, by its name."""
+    forms = (start.label, f"{start.label}.weight", f"{start.label}.weight.data")
+    return any(node not in known for form in forms for node in writers.get(form, ()))

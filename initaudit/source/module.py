@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -41,6 +41,9 @@ class Module:
     choices: list[ast.BoolOp] = field(default_factory=list)
     statements: list[ast.Expr] = field(default_factory=list)
     imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
+    enclosing: dict[ast.AST, tuple[Function | None, ast.ClassDef | None]] = field(
+        default_factory=dict
+    )
 
     @cached_property
     def lines(self) -> list[str]:
@@ -88,11 +91,85 @@ class Module:
 
     def function(self, node: ast.AST) -> Function | None:
         """Return the innermost function around a node (itself left out)."""
-        return next((a for a in self.around(node) if isinstance(a, _FUNCTIONS)), None)
+        return self._around(node)[0]
 
     def class_of(self, node: ast.AST) -> ast.ClassDef | None:
         """Return the innermost class around a node (itself left out)."""
-        return next((a for a in self.around(node) if isinstance(a, ast.ClassDef)), None)
+        return self._around(node)[1]
+
+    def _around(self, node: ast.AST) -> tuple[Function | None, ast.ClassDef | None]:
+        """Return the innermost function and class around a node, remembered on the way up."""
+        path: list[ast.AST] = []
+        known = self.enclosing.get(node)
+        while known is None:
+            path.append(node)
+            parent = self.parents.get(node)
+            if parent is None:
+                known = (None, None)
+                break
+            if isinstance(parent, (*_FUNCTIONS, ast.ClassDef)):
+                function, owner = self._around(parent)
+                known = (function, parent) if isinstance(parent, ast.ClassDef) else (parent, owner)
+                break
+            node = parent
+            known = self.enclosing.get(node)
+        for passed in path:
+            self.enclosing[passed] = known
+        return known
+
+    @cached_property
+    def assigns_by_scope(self) -> Mapping[Scope, list[ast.Assign | ast.AnnAssign]]:
+        """The assignments that stand directly in each scope."""
+        found: dict[Scope, list[ast.Assign | ast.AnnAssign]] = {}
+        for node in self.assigns:
+            found.setdefault(self.scope(node), []).append(node)
+        return found
+
+    @cached_property
+    def calls_by_class(self) -> Mapping[ast.ClassDef | None, list[ast.Call]]:
+        """The calls within each class; under None those outside of all."""
+        found: dict[ast.ClassDef | None, list[ast.Call]] = {}
+        for call in self.calls:
+            found.setdefault(self.class_of(call), []).append(call)
+        return found
+
+    @cached_property
+    def values(self) -> Mapping[tuple[Function | None, str], list[ast.expr]]:
+        """What each bare name is given in each function; under None at the top of the file.
+
+        A name that a loop runs over or an operator changes has one value more, which is unknown.
+        """
+        found: dict[tuple[Function | None, str], list[ast.expr]] = {}
+        for node in (*self.assigns, *self.augmented):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and node.value is not None:
+                    value = ast.Name("?") if isinstance(node, ast.AugAssign) else node.value
+                    found.setdefault((self.function(node), target.id), []).append(value)
+        for loop in self.loops:
+            for name in ast.walk(loop.target):
+                if isinstance(name, ast.Name):
+                    key = (self.function(loop), name.id)
+                    found.setdefault(key, []).append(ast.Name("?"))
+        return found
+
+    @cached_property
+    def attribute_values(self) -> Mapping[tuple[ast.ClassDef, str], list[ast.expr]]:
+        """What each attribute of ``self`` or name in a class body is given, by class and name."""
+        found: dict[tuple[ast.ClassDef, str], list[ast.expr]] = {}
+        for node in (*self.assigns, *self.augmented):
+            owner = self.class_of(node)
+            if owner is None or node.value is None:
+                continue
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and self.parents.get(node) is owner:
+                    found.setdefault((owner, target.id), []).append(node.value)
+                elif (
+                    isinstance(target, ast.Attribute)
+                    and isinstance(target.value, ast.Name)
+                    and target.value.id in {"self", "cls"}
+                ):
+                    found.setdefault((owner, target.attr), []).append(node.value)
+        return found
 
     def statement(self, node: ast.AST) -> ast.stmt:
         """Return the innermost statement that a node belongs to, itself included."""

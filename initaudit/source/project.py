@@ -25,7 +25,8 @@ class Outline:
     word of each) and methods. ``makers`` maps each capitalised name that is called to the classes
     that call it ("" is code outside of classes), ``passes`` each class to the kinds of passes
     that it runs over all its parameters (see `traits`). ``written`` are the attributes of other
-    objects that are filled.
+    objects that are filled. ``dispatched`` and ``on_self`` are the mentions of methods that fill
+    weights, on other objects and on each class's own (see `traits`).
     """
 
     path: str
@@ -35,9 +36,11 @@ class Outline:
     makers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     passes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     written: frozenset[str] = frozenset()
+    dispatched: frozenset[tuple[str, int]] = frozenset()
+    on_self: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def outline_text(text: str, path: str, own: bool = True) -> Outline:
+def outline_text(text: str, path: str, *, own: bool = True) -> Outline:
     """Return the outline of a file that needs no closer look.
 
     Without a syntax tree each class of it counts as maker of all that it makes (``own``).
@@ -48,6 +51,7 @@ def outline_text(text: str, path: str, own: bool = True) -> Outline:
     tested = {word for match in _TESTED.finditer(text) for word in re.findall(r"\w+", match[1])}
     defined = frozenset({"", *_CLASS.findall(text)})
     makers = dict.fromkeys(_MADE.findall(text), defined) if own else {}
+    reached = frozenset((word, -1) for word in _REACHED.findall(text)) if own else frozenset()
     return Outline(path, words, frozenset(tested), makers=makers)
 
 

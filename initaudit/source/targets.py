@@ -60,12 +60,19 @@ def is_weight(file: File, draw: Draw) -> bool:
             return becomes_weight(file, draw)
         case _:
             named = any(_WEIGHT.search(word) or _BIAS.search(word) for word in draw.path)
-            return named or in_initialising(draw.function)
+            return named or _of_parameter(draw) or in_initialising(draw.function)
 
 
 def in_initialising(function: Function | None) -> bool:
     """Return whether a function's name says that it sets up weights."""
-    return function is not None and _INITIAL.search(function.name) is not None
+    if function is None or function.name == "__init__":
+        return False
+    return _INITIAL.search(function.name) is not None
+
+
+def _of_parameter(draw: Draw) -> bool:
+    """Return whether a method is called on ``x.data``, as it must be on parameters."""
+    return isinstance(draw.target, ast.Attribute) and draw.target.attr == "data"
 
 
 def tests_around(file: File, node: ast.AST) -> Iterator[str]:

@@ -18,7 +18,7 @@ _AXES = {
     "xavier_uniform_": 2, "xavier_normal_": 2, "kaiming_uniform_": 2, "kaiming_normal_": 2,
     "orthogonal_": 2, "sparse_": 2, "eye_": 2, "dirac_": 3,
 }  # fmt: skip
-_COPIES = frozenset({"clone", "repeat", "deepcopy", "new_empty", "new_zeros", "new_ones", "numpy"})
+_COPIES = frozenset({"clone", "repeat", "deepcopy", "new_empty", "new_zeros", "new_ones"})
 # These return the tensor itself where there is nothing to convert or move.
 _MOVES = frozenset({"cpu", "cuda", "to", "float", "half", "double", "bfloat16", "type"})
 _VIEWS = frozenset({"detach", "view", "t", "transpose", "unsqueeze", "squeeze", "flatten"})

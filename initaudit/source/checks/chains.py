@@ -10,10 +10,12 @@ from itertools import pairwise
 
 from initaudit.claims import Hit, Limits, check
 from initaudit.source import initial
+from initaudit.source.bulk import Bulk, bulk_draws
 from initaudit.source.classes import Class
 from initaudit.source.file import File
 from initaudit.source.flow import Edge, flow
 from initaudit.source.initial import Start
+from initaudit.source.module import Scope
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ def zero_weights(subject: File, limits: Limits) -> Iterator[Hit]:
     for chain in chains(subject):
         if chain.first.constant == 0 == chain.second.constant:
             yield _hit(subject, chain, {"reason": "neither gets a gradient from the other"})
+    for bulk in bulk_draws(subject):
+        if _value(bulk) == 0 and bulk.count >= limits["chain"]:
+            yield _bulk_hit(subject, bulk, {"reason": "neither gets a gradient from the other"})
     for one, other in _low_rank_pairs(subject):
         yield _hit(
             subject,
@@ -46,13 +51,30 @@ def constant_weights(subject: File, limits: Limits) -> Iterator[Hit]:
         if None not in values and values != (0, 0):
             shown = " and ".join(dict.fromkeys(f"{v:.3g}" for v in values if v is not None))
             yield _hit(subject, chain, {"value": shown})
+    for bulk in bulk_draws(subject):
+        value = _value(bulk)
+        if value and bulk.count >= limits["chain"]:
+            yield _bulk_hit(subject, bulk, {"value": f"{value:.3g}"})
+
+
+def _value(bulk: Bulk) -> float | None:
+    """Return the one value that a draw gives all weights."""
+    w = bulk.draw.weights
+    known = w.law in {"zeros", "constant"} and w.mean.lo == w.mean.hi
+    return w.mean.lo if known else None
+
+
+def _bulk_hit(file: File, bulk: Bulk, more: Mapping[str, str]) -> Hit:
+    kinds = " or ".join(kind.rpartition(".")[2] for kind in bulk.kinds)
+    facts = {"first": f"of every {kinds}", "second": "of the one behind it", **more}
+    return Hit(file.site(bulk.draw.node), facts)
 
 
 def chains(file: File) -> list[Chain]:
     """Return the pairs of weights that the code surely multiplies, with what they start from."""
     found: dict[tuple[int, int], Chain] = {}
     for owner in file.classes.values():
-        starts = initial.of_class(file, owner)
+        starts = file.starts(owner)
         if sum(s.constant is not None for s in starts.values()) < 2:
             continue
         for edge in (*_contained(starts), *_of_methods(file, owner, starts)):
@@ -102,9 +124,9 @@ def _contained(starts: Mapping[str, Start]) -> Iterator[Edge]:
             yield Edge(a, b, starts[b].node)
 
 
-def _of_scope(file: File, scope: ast.AST, found: dict[tuple[int, int], Chain]) -> None:
+def _of_scope(file: File, scope: Scope, found: dict[tuple[int, int], Chain]) -> None:
     """Find chains of plain variables: made here, multiplied here or in a function beside."""
-    starts = initial.of_scope(file, scope)
+    starts = file.scope_starts(scope)
     if sum(s.constant is not None for s in starts.values()) < 2:
         return
 
@@ -129,7 +151,7 @@ def _low_rank_pairs(file: File) -> Iterator[tuple[Start, Start]]:
     for owner in file.classes.values():
         if not any("lora" in name.lower() for name in owner.attributes):
             continue
-        starts = initial.of_class(file, owner)
+        starts = file.starts(owner)
         for name, start in starts.items():
             other = starts.get(re.sub(r"(lora_)(A|a|down)", _partner, name))
             if other is not None and other is not start and start.constant == 0 == other.constant:

@@ -13,7 +13,7 @@ from initaudit.source.module import Function
 from initaudit.source.targets import in_initialising
 
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
-_TESTING = frozenset({"startswith", "endswith", "find", "count", "isinstance", "hasattr"})
+_TESTING = frozenset({"startswith", "endswith", "find", "count"})
 
 
 @check("IA403", "draw")
@@ -65,12 +65,19 @@ def _strings(file: File, choice: ast.BoolOp) -> _Found | None:
     shown = choice.values[0] if is_or else choice.values[-1]
     if all(texts):
         return (choice, ast.unparse(shown), None) if _compared(file, choice) else None
-    if not any(isinstance(v, ast.Compare) for v in choice.values) or not _tested(file, choice):
+    if not any(_asks(v) for v in choice.values) or not _tested(file, choice):
         return None
     if is_or:
         return choice, "always true", None
     rest = [v for v, text in zip(choice.values, texts, strict=True) if not text]
     return choice, " and ".join(ast.unparse(v) for v in rest), None
+
+
+def _asks(value: ast.expr) -> bool:
+    """Return whether an expression asks something of a string, as ``"a" in name`` does."""
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Attribute) and value.func.attr in _TESTING
+    return isinstance(value, ast.Compare)
 
 
 def _is_text(value: ast.expr) -> bool:
@@ -142,6 +149,4 @@ def _compared(file: File, choice: ast.BoolOp) -> bool:
     parent = file.module.parents.get(choice)
     if isinstance(parent, ast.Compare):
         return True
-    if not isinstance(parent, ast.Call) or choice not in parent.args:
-        return False
-    return isinstance(parent.func, ast.Attribute) and parent.func.attr in _TESTING
+    return isinstance(parent, ast.Call) and choice in parent.args and _asks(parent)

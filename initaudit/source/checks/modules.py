@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from initaudit.catalogue import LayerSpec
 from initaudit.claims import Hit, Limits, check
 from initaudit.rulebook import Severity
 from initaudit.source.classes import Class
@@ -13,7 +14,7 @@ from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.fold import point
 from initaudit.source.module import Function, arguments
-from initaudit.source.traits import local_class, method_of, parametric, reaches_container
+from initaudit.source.traits import called, method_of, parametric, reaches_container
 
 # Flax's compact methods and haiku make layers in the call by design: their parameters are kept.
 _FORWARD = {
@@ -70,11 +71,15 @@ def _made(file: File, call: ast.Call, owner: Class) -> str | None:
     spec = file.layer(call)
     if spec is not None and spec.op == "variable":
         return None if _is_frozen(call) or not _is_parameter(spec.name) else "parameter"
-    if spec is not None and spec.framework != owner.framework:
+    if spec is not None and _framework(spec) != owner.framework:
         return None
     if spec is not None and (spec.op in {"container", "wrapper"} or _is_call_of_method(call)):
         return None
     return ast.unparse(call.func) if parametric(file, call) else None
+
+
+def _framework(spec: LayerSpec) -> str:
+    return "nnx" if spec.name.startswith("flax.nnx.") else spec.framework
 
 
 def _is_parameter(name: str) -> bool:
@@ -126,13 +131,14 @@ def _results(file: File, call: ast.Call) -> list[tuple[str, ...]]:
 
 def _asks_for_none(test: ast.expr) -> bool:
     """Return whether a test asks for something that is not there yet."""
-    return any(
-        isinstance(node, ast.Compare)
-        and any(isinstance(o, ast.Is | ast.NotIn) for o in node.ops)
-        or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
-            and isinstance(node.operand, ast.Attribute))
-        for node in ast.walk(test)
-    )  # fmt: skip
+    for node in ast.walk(test):
+        if isinstance(node, ast.Compare):
+            if any(isinstance(o, ast.Is | ast.NotIn) for o in node.ops):
+                return True
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            if isinstance(node.operand, ast.Attribute):
+                return True
+    return False
 
 
 def _left_before(call: ast.Call, method: Function) -> bool:
@@ -148,41 +154,24 @@ def _left_before(call: ast.Call, method: Function) -> bool:
 def _written(file: File, name: tuple[str, ...], method: Function) -> bool:
     """Return whether the method itself fills the weights of a local layer, or keeps it."""
     for node in ast.walk(method):
-        targets: list[ast.expr] = []
         if isinstance(node, ast.Assign):
-            targets = node.targets
-            kept = any(isinstance(n, ast.Name) and (n.id,) == name for n in [node.value])
-            if kept and any(dotted(t)[:1] == ("self",) for t in targets):
+            parts = [t for t in node.targets if isinstance(t, ast.Attribute | ast.Subscript)]
+            if dotted(node.value) == name and any(dotted(t)[:1] == ("self",) for t in parts):
+                return True
+            if any(dotted(t)[: len(name)] == name for t in parts):
                 return True
         elif isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Attribute) and node.func.attr in _FILLS:
-                targets = [node.func.value]
-            elif isinstance(node.func, ast.Name | ast.Attribute):
-                last = dotted(node.func)[-1:]
-                if last and ("init" in last[0] or last[0] in {"setattr", "add_module"}):
-                    targets = node.args
-            if _initialises(file, node):
-                targets = node.args[:1]
-        if any(
-            dotted(t)[: len(name)] == name and t is not node for t in targets if _inside(t, name)
-        ):
-            return True
+            words = called(node)
+            in_place = words[-1:] == ("load_state_dict",) or (words and words[-1].endswith("_"))
+            if in_place and words[: len(name)] == name and len(words) > len(name):
+                return True
+            filling = words and (words[-1].endswith("_") or _FILLING.search(words[-1]))
+            if filling and any(dotted(a)[: len(name)] == name for a in node.args):
+                return True
     return False
 
 
-_FILLS = frozenset({"load_state_dict", "copy_", "fill_", "zero_", "normal_", "uniform_", "data"})
-
-
-def _initialises(file: File, call: ast.Call) -> bool:
-    return any(
-        (found := file.catalogue.initialiser(n)) is not None and found.form == "inplace"
-        for n in file.module.names.candidates(call.func)
-    )
-
-
-def _inside(target: ast.expr, name: tuple[str, ...]) -> bool:
-    """Return whether a target is more than the name alone, or is handed on as it is."""
-    return not (isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store))
+_FILLING = re.compile(r"init|setattr|add_module|register|load|copy")
 
 
 @check("IA405", "draw")
@@ -291,6 +280,3 @@ def _tracked_list(file: File, operation: ast.BinOp) -> bool:
         and isinstance(statement, ast.Assign)
         and any(dotted(t)[:1] == ("self",) and len(dotted(t)) == 2 for t in statement.targets)
     )
-
-
-__all__ = ["layer_in_forward", "local_class", "repeated_module_instance"]

@@ -10,15 +10,15 @@ from initaudit.claims import Hit, Limits, check
 from initaudit.network import Interval
 from initaudit.rulebook import Severity
 from initaudit.source.classes import CONSTRUCTORS, Attribute, Class
-from initaudit.source.draws import Draw, dotted, read_draw
+from initaudit.source.draws import Draw, read_draw
 from initaudit.source.file import File
 from initaudit.source.fold import point
 from initaudit.source.traits import called, initialised_again
 
 _MOVES = frozenset({"to", "cuda", "cpu", "float", "double", "half", "contiguous", "type"})
 _NOT_WEIGHTS = re.compile(
-    r"dummy|zero|loss|grad|tmp|temp_|mock|noise|input|image|img|adv|pert|delta|sample|target"
-    r"|reward|hidden_state|eps|example|coord|query_point|_x\b|^x\b|^z\b",
+    r"dummy|zero|loss|grad|tmp|mock|noise|input|image|img|(?:^|_)adv|perturb|delta|sample|target"
+    r"|reward|hidden_state|(?:^|_)(?:eps|x|z)$|example|coord",
     re.IGNORECASE,
 )
 _FILLS = re.compile(
@@ -95,17 +95,20 @@ def _elsewhere(file: File, owner: Class, one: Attribute) -> bool:
     if "parameters" in owner.methods or any(
         called(call)[-1:] == ("register_parameter",) and _says(call, one.name)
         for call in file.module.calls
+        if file.module.class_of(call) in {None, owner.node}
     ):
         return True
     for call in file.module.calls:
+        if file.module.class_of(call) not in {None, owner.node}:
+            continue
         name = file.qualified(call.func) or ""
         optimises = name.startswith("torch.optim.") or "optim" in "".join(called(call)).lower()
         if (optimises or called(call)[-1:] == ("Parameter",)) and _says(call, one.name):
             return True
     listed = (ast.List, ast.Tuple, ast.Dict, ast.Return, ast.Yield)
     return any(
-        node.attr == one.name
-        and isinstance(file.module.parents.get(node), listed)
+        isinstance(file.module.parents.get(node), listed)
+        and file.module.class_of(node) in {None, owner.node}
         and not _in_forward(file, node)
         for node in file.mentions.get(one.name, ())
     )
@@ -273,9 +276,3 @@ def _scaled(file: File, owner: Class, head: str) -> bool:
         if at and _SCALING.search("\n".join(lines[max(1, at[0] - 2) :])):
             return True
     return False
-
-
-__all__ = [
-    "dotted", "tied_embedding_default_std", "trainable_tensor_not_parameter",
-    "uninitialised_parameter",
-]  # fmt: skip

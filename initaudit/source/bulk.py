@@ -1,0 +1,139 @@
+"""One call that fills the weights of many layers: in a callback, or in a loop over modules."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from initaudit.source.draws import Draw
+from initaudit.source.file import File
+from initaudit.source.initial import WEIGHTED
+from initaudit.source.module import Function, arguments
+from initaudit.source.targets import narrowed_to
+
+_WEIGHTS = frozenset({"weight", "kernel", "w"})
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """A draw of the weights of every layer of some kinds, of which the file builds ``count``."""
+
+    draw: Draw
+    kinds: tuple[str, ...]
+    count: int
+
+
+def bulk_draws(file: File) -> list[Bulk]:
+    """Return the draws that surely reach the weight of every linear layer or convolution.
+
+    A test beside `isinstance` (a name, a flag) makes it another rule's business; of two writes to
+    one target in a branch the last one counts.
+    """
+    found: list[Bulk] = []
+    for draw in file.draws:
+        if len(draw.path) != 2 or draw.path[1] not in _WEIGHTS or draw.function is None:
+            continue
+        name = draw.path[0]
+        if not _handed(file, draw.function, draw.node, name):
+            continue
+        kinds = narrowed_to(file, draw.node, name)
+        if not kinds or not _plain_tests(file, draw.node, name):
+            continue
+        ops = {spec.op for kind in kinds if (spec := file.catalogue.layer(kind)) is not None}
+        if not ops & WEIGHTED:
+            continue
+        if _written_later(file, draw):
+            continue
+        found.append(Bulk(draw, kinds, _built(file, ops & WEIGHTED)))
+    return found
+
+
+def _handed(file: File, function: Function, node: ast.AST, name: str) -> bool:
+    """Return whether a name is the function's parameter or runs over modules in a loop."""
+    if any(a.arg == name for a in arguments(function)):
+        return name != "self"
+    for around in file.module.around(node):
+        if isinstance(around, ast.For):
+            targets = {n.id for n in ast.walk(around.target) if isinstance(n, ast.Name)}
+            calls = [n for n in ast.walk(around.iter) if isinstance(n, ast.Attribute)]
+            if name in targets:
+                return any(c.attr in {"modules", "named_modules", "children"} for c in calls)
+    return False
+
+
+def _plain_tests(file: File, node: ast.AST, name: str) -> bool:
+    """Return whether nothing but `isinstance` tests of the name, or of its parts, guard a node."""
+    child = node
+    for around in file.module.around(node):
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+            return True
+        if (
+            isinstance(around, ast.If)
+            and child is not around.test
+            and not _about(around.test, name)
+        ):
+            return False
+        if isinstance(around, ast.While | ast.Try | ast.IfExp):
+            return False
+        child = around
+    return True
+
+
+def _about(test: ast.expr, name: str) -> bool:
+    if isinstance(test, ast.BoolOp):
+        return all(_about(value, name) for value in test.values)
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Name):
+        first = test.args[0] if test.args else None
+        return test.func.id in {"isinstance", "hasattr"} and _is(first, name)
+    # m.weight is not None
+    return isinstance(test, ast.Compare) and any(isinstance(o, ast.IsNot) for o in test.ops)
+
+
+def _is(expr: ast.expr | None, name: str) -> bool:
+    return isinstance(expr, ast.Name) and expr.id == name
+
+
+def _written_later(file: File, draw: Draw) -> bool:
+    block = file.module.parents.get(file.module.statement(draw.node))
+    return any(
+        other is not draw
+        and other.path == draw.path
+        and other.node.lineno > draw.node.lineno
+        and file.module.parents.get(file.module.statement(other.node)) is block
+        for other in file.draws
+    )
+
+
+def _built(file: File, ops: set[str]) -> int:
+    """Return how many layers of some kinds the file builds; one in a loop counts as many."""
+    total = 0
+    for call in file.module.calls:
+        spec = file.layer(call)
+        if spec is not None and spec.op in ops:
+            total += 2 if any(_repeats(a) for a in file.module.around(call)) else 1
+    return total
+
+
+def _repeats(node: ast.AST) -> bool:
+    return isinstance(node, ast.For | ast.ListComp | ast.GeneratorExp)
+
+
+def over_parameters(file: File) -> Iterator[Draw]:
+    """Yield draws that fill every parameter of a module, or every one of two axes or more."""
+    for draw in file.draws:
+        if len(draw.path) != 1 or draw.function is None or "init" not in draw.function.name:
+            continue
+        loop = next((a for a in file.module.around(draw.node) if isinstance(a, ast.For)), None)
+        if loop is None or not _is(loop.target, draw.path[0]):
+            continue
+        over = loop.iter
+        if not (
+            isinstance(over, ast.Call)
+            and isinstance(over.func, ast.Attribute)
+            and over.func.attr == "parameters"
+        ):
+            continue
+        tests = [a for a in file.module.around(draw.node) if isinstance(a, ast.If)]
+        if all("dim()" in ast.unparse(t.test) and not t.orelse for t in tests):
+            yield draw

@@ -1,0 +1,371 @@
+"""Weights that are set with care and then set again by a pass over everything."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from initaudit.catalogue import LayerSpec
+from initaudit.claims import Hit, Limits, check
+from initaudit.rulebook import Severity
+from initaudit.source.classes import CONSTRUCTORS, Class
+from initaudit.source.draws import Draw, dotted
+from initaudit.source.file import File
+from initaudit.source.module import Function
+from initaudit.source.sweeps import Sweep, Write
+
+_WEIGHTED = frozenset({"linear", "conv", "conv_transpose"})
+_VISION = re.compile(r"^(torchvision\.models\.|timm\.)")
+
+
+@check("IA412", "draw")
+def special_init_overwritten(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A layer's own initialisation, undone by a later pass over all layers of its kind."""
+    if not subject.sweeps:
+        return
+    seen: set[ast.AST] = set()
+    for sweep in subject.sweeps:
+        for owner, special, certain in _specials(subject, sweep):
+            if special.node in seen or special.target is None:
+                continue
+            spec = _layer(subject, owner, special.target)
+            write = None if spec is None else _same_kind(subject, spec, special, sweep)
+            if spec is None or write is None or _kept(subject, owner, special, sweep):
+                continue
+            seen.add(special.node)
+            yield Hit(
+                subject.site(special.node),
+                {
+                    "target": ast.unparse(special.target),
+                    "layer": spec.name,
+                    "line": sweep.node.lineno,
+                    "writer": write.draw.callee.name,
+                    "there": write.draw.node.lineno,
+                },
+                severity=Severity.NOTE if subject.is_test else None,
+                related=(subject.site(sweep.node), subject.site(write.draw.node)),
+                doubts=() if certain else (("tested", owner.name),),
+            )
+
+
+def _specials(file: File, sweep: Sweep) -> Iterator[tuple[Class, Draw, bool]]:
+    """Yield what is filled of single layers before a pass over the object, in its constructor."""
+    if sweep.root != ("self",):
+        return
+    owner, function = file.class_of(sweep.node), file.module.function(sweep.node)
+    if owner is None or function is None:
+        return
+    for draw in _before(file, owner, function, sweep.node):
+        yield owner, draw, True
+    if function.name not in CONSTRUCTORS:
+        return
+    # Modules that this one has made by then, of classes of the file.
+    seen = {owner.name}
+    left = [*_parts(file, owner, function, sweep.node)]
+    while left:
+        part = left.pop()
+        constructor = part.methods.get("__init__")
+        if part.name in seen or constructor is None:
+            continue
+        seen.add(part.name)
+        for draw in _before(file, part, constructor, None):
+            yield part, draw, False
+        left += _parts(file, part, constructor, None)
+
+
+def _before(file: File, owner: Class, function: Function, node: ast.AST | None) -> Iterator[Draw]:
+    """Yield the fillings of ``self.layer.weight`` in a function, and in methods it calls."""
+    module = file.module
+    line = (function.end_lineno or 0) + 1
+    if isinstance(node, ast.expr | ast.stmt):
+        line = node.lineno
+    methods = {
+        file.method(owner, words[1])
+        for call in module.calls
+        if module.function(call) is function and call.lineno < line
+        and len(words := dotted(call.func)) == 2 and words[0] == "self"
+        and (node is None or _governs(file, node, call))
+    }  # fmt: skip
+    for draw in file.draws:
+        if len(draw.path) < 3 or draw.path[0] != "self" or draw.owner is not owner.node:
+            continue
+        if draw.callee.form not in {"inplace", "method"} or draw.role not in {"weight", "bias"}:
+            continue
+        here = draw.function is function and draw.node.lineno < line
+        if here and (node is None or _governs(file, node, draw.node)):
+            yield draw
+        elif draw.function in methods and draw.function is not function:
+            yield draw
+
+
+def _governs(file: File, later: ast.AST, earlier: ast.AST) -> bool:
+    """Return whether the later of two nodes runs wherever the earlier has run."""
+    module = file.module
+    block = module.parents.get(module.statement(later))
+    if block is None or isinstance(block, ast.For | ast.While):
+        return False
+    inner: ast.AST = earlier
+    for around in module.around(earlier):
+        if around is block:
+            body = getattr(around, "body", [])
+            return (inner in body) == (module.statement(later) in body)
+        inner = around
+    return False
+
+
+def _parts(
+    file: File, owner: Class, function: Function, node: ast.expr | ast.stmt | None
+) -> Iterator[Class]:
+    for name, by in file.makers.items():
+        part = file.class_named(name)
+        if owner.node not in by or part is None or part.framework != "torch":
+            continue
+        made = [
+            call for call in file.module.calls
+            if isinstance(call.func, ast.Name) and call.func.id == name
+            and file.module.function(call) is function
+            and (node is None or call.lineno < node.lineno)
+        ]  # fmt: skip
+        if made:
+            yield part
+
+
+def _layer(file: File, owner: Class, target: ast.expr) -> LayerSpec | None:
+    """Return the layer of ``self.name.weight`` or ``self.name[1].weight``."""
+    while isinstance(target, ast.Attribute) and target.attr == "data":
+        target = target.value
+    if not isinstance(target, ast.Attribute):
+        return None
+    held = target.value
+    if isinstance(held, ast.Attribute):
+        if not isinstance(held.value, ast.Name) or held.value.id != "self":
+            return None
+        return file.attribute_layer(owner, held.attr)
+    if not isinstance(held, ast.Subscript) or not isinstance(held.value, ast.Attribute):
+        return None
+    index = _index(held.slice)
+    made = next(
+        (o.only(held.value.attr) for o in owner.lineage() if held.value.attr in o.attributes), None
+    )
+    if index is None or made is None or not isinstance(made.value, ast.Call):
+        return None
+    spec, parts = file.layer(made.value), made.value.args
+    if spec is None or spec.name != "torch.nn.Sequential":
+        return None
+    if any(isinstance(p, ast.Starred) for p in parts) or not -len(parts) <= index < len(parts):
+        return None
+    return file.layer(parts[index])
+
+
+def _index(expr: ast.expr) -> int | None:
+    sign = 1
+    if isinstance(expr, ast.UnaryOp) and isinstance(expr.op, ast.USub):
+        sign, expr = -1, expr.operand
+    if isinstance(expr, ast.Constant) and type(expr.value) is int:
+        return sign * expr.value
+    return None
+
+
+def _same_kind(file: File, spec: LayerSpec, special: Draw, sweep: Sweep) -> Write | None:
+    """Return what of a pass surely fills the same parameter of such a layer, differently."""
+    found = None
+    for write in sweep.writes:
+        if write.role != special.role or not write.certain or not _covers(file, write, spec):
+            continue
+        if write.draw.node is special.node or _alike(write.draw, special):
+            return None
+        found = write
+    return found
+
+
+def _covers(file: File, write: Write, spec: LayerSpec) -> bool:
+    names = [file.catalogue.layer(kind) for kind in write.kinds]
+    return any(name is not None and name.name == spec.name for name in names)
+
+
+def _alike(one: Draw, other: Draw) -> bool:
+    """Return whether two calls write the same, as far as their arguments tell."""
+    if one.weights.law in {"zeros", "constant"} and other.weights.law in {"zeros", "constant"}:
+        return one.weights.mean == other.weights.mean or not (
+            one.weights.mean.lo == one.weights.mean.hi
+            and other.weights.mean.lo == other.weights.mean.hi
+        )
+    if one.callee.name.rstrip("_") != other.callee.name.rstrip("_"):
+        return False
+    return [ast.unparse(a) for a in _options(one)] == [ast.unparse(a) for a in _options(other)]
+
+
+def _options(draw: Draw) -> list[ast.expr]:
+    first = 1 if draw.callee.form == "inplace" else 0
+    keywords = sorted(draw.node.keywords, key=lambda k: k.arg or "")
+    return [*draw.node.args[first:], *(k.value for k in keywords)]
+
+
+def _kept(file: File, owner: Class, special: Draw, sweep: Sweep) -> bool:
+    """Return whether the special value may come back: written again, or its class told apart."""
+    name = special.path[1]
+    for draw in file.draws:
+        if draw is special or draw.role != special.role or name not in draw.path[:-1]:
+            continue
+        elsewhere = draw.function is not special.function
+        if draw.callee.form != "factory" and (elsewhere or draw.node.lineno > sweep.node.lineno):
+            return True
+    tested = re.compile(rf"isinstance\([^()]*,[^:]*\b{owner.name}\b")
+    if any(tested.search(line) for line in file.module.lines):
+        return True
+    lines = file.module.lines[sweep.node.end_lineno or 0 : _end(file, sweep.node)]
+    return any(
+        re.search(rf"\bself\.(\w*zero\w*|{name}\b.*(init|reset)\w*)\(", line) for line in lines
+    )
+
+
+def _end(file: File, node: ast.AST) -> int:
+    function = file.module.function(node)
+    return 0 if function is None else function.end_lineno or 0
+
+
+@check("IA413", "draw")
+def pretrained_then_reinit(subject: File, limits: Limits) -> Iterator[Hit]:
+    """Weights that are loaded and then drawn anew by a pass over the object that holds them."""
+    loads = [*_loads(subject)] if _LOADING.search(subject.module.text) else []
+    for sweep in subject.sweeps if loads else ():
+        for load, held, vision in loads:
+            if subject.module.function(load) is not subject.module.function(sweep.node):
+                continue
+            if held[: len(sweep.root)] != sweep.root or load.lineno >= sweep.node.lineno:
+                continue
+            write = _redraws(subject, sweep, vision)
+            if write is None or not _governs(subject, sweep.node, load):
+                continue
+            if _replaced(subject, held, load, sweep.node):
+                continue
+            yield Hit(
+                subject.site(sweep.node),
+                {
+                    "held": ".".join(held),
+                    "line": load.lineno,
+                    "writer": write.draw.callee.name,
+                    "there": write.draw.node.lineno,
+                },
+                severity=Severity.NOTE if subject.is_test else None,
+                related=(subject.site(load), subject.site(write.draw.node)),
+            )
+            break
+    yield from _restored(subject)
+
+
+_LOADING = re.compile(
+    r"load_state_dict\(|from_pretrained\(|pretrained=True|weights=|load_weights\("
+)
+
+
+def _loads(file: File) -> Iterator[tuple[ast.Call, tuple[str, ...], bool]]:
+    """Yield each call that loads weights, what holds them, and whether it is a vision model."""
+    for call in file.module.calls:
+        name = file.qualified(call.func) or ""
+        method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        statement = file.module.parents.get(call)
+        if method == "load_state_dict" and isinstance(call.func, ast.Attribute):
+            yield call, dotted(call.func.value), False
+            continue
+        vision = _VISION.search(name) is not None
+        loaded = method == "from_pretrained" or (vision and _asks_for_weights(call))
+        if loaded and isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            yield call, dotted(statement.targets[0]), vision
+
+
+def _asks_for_weights(call: ast.Call) -> bool:
+    for keyword in call.keywords:
+        value = keyword.value
+        if keyword.arg == "pretrained":
+            return isinstance(value, ast.Constant) and value.value is True
+        if keyword.arg == "weights":
+            return isinstance(value, ast.Attribute) or (
+                isinstance(value, ast.Constant) and isinstance(value.value, str)
+            )
+    return False
+
+
+def _redraws(file: File, sweep: Sweep, vision: bool) -> Write | None:
+    """Return what a pass surely draws anew of convolutions or linear layers."""
+    for write in sweep.writes:
+        specs = [file.catalogue.layer(kind) for kind in write.kinds]
+        ops = {spec.op for spec in specs if spec is not None} & _WEIGHTED
+        if write.certain and write.role == "weight" and (ops or not write.kinds):
+            if "conv" in ops or not vision:
+                return write
+    return None
+
+
+def _replaced(
+    file: File, held: tuple[str, ...], load: ast.Call, later: ast.expr | ast.stmt
+) -> bool:
+    """Return whether what was loaded is another object, or is loaded again, by the later line."""
+    function = file.module.function(load)
+    for one in file.module.assigns:
+        if file.module.function(one) is function and load.lineno < one.lineno < later.lineno:
+            targets = one.targets if isinstance(one, ast.Assign) else [one.target]
+            if any(dotted(t) and dotted(t) == held[: len(dotted(t))] for t in targets):
+                return True
+    return any(
+        isinstance(call.func, ast.Attribute) and call.func.attr in {"load_state_dict", "copy_"}
+        and file.module.function(call) is function and call.lineno > later.lineno
+        for call in file.module.calls
+    )  # fmt: skip
+
+
+_ALL = frozenset(
+    {"tensorflow.global_variables_initializer", "tensorflow.initialize_all_variables",
+     "tensorflow.compat.v1.global_variables_initializer"}
+)  # fmt: skip
+_SAVERS = frozenset({"tensorflow.train.Saver", "tensorflow.compat.v1.train.Saver"})
+
+
+def _restored(file: File) -> Iterator[Hit]:
+    """``saver.restore(..)`` and then the initialiser of all variables, run over it."""
+    if "variables_initializer" not in file.module.text and "all_variables" not in file.module.text:
+        return
+    restores = [c for c in file.module.calls if _restores(file, c)]
+    for call in file.module.calls:
+        if not isinstance(call.func, ast.Attribute) or call.func.attr != "run" or not call.args:
+            continue
+        if not _initialises_all(file, call.args[0]):
+            continue
+        for load in restores:
+            same = file.module.function(load) is file.module.function(call)
+            if same and load.lineno < call.lineno and _governs(file, call, load):
+                yield Hit(
+                    file.site(call),
+                    {
+                        "held": "the session's variables",
+                        "line": load.lineno,
+                        "writer": ast.unparse(call.args[0]),
+                        "there": call.lineno,
+                    },
+                    severity=Severity.NOTE if file.is_test else None,
+                    related=(file.site(load),),
+                )
+                break
+
+
+def _restores(file: File, call: ast.Call) -> bool:
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "restore":
+        return False
+    made = [
+        a.value for a in file.module.assigns
+        if any(
+            dotted(t) == dotted(call.func.value)
+            for t in (a.targets if isinstance(a, ast.Assign) else [a.target])
+        )
+    ]  # fmt: skip
+    # A saver of some variables leaves the others to be initialised.
+    return len(made) == 1 and isinstance(made[0], ast.Call) and (
+        file.qualified(made[0].func) in _SAVERS and not made[0].args
+    )  # fmt: skip
+
+
+def _initialises_all(file: File, expr: ast.expr) -> bool:
+    if isinstance(expr, ast.Name):
+        expr = file.module.names.aliases.get(expr.id, expr)
+    return isinstance(expr, ast.Call) and file.qualified(expr.func) in _ALL

@@ -1,0 +1,202 @@
+"""Standard deviations and ranges that do not fit weights which multiply a signal."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from initaudit.claims import Hit, Limits, check
+from initaudit.network import Weights
+from initaudit.rulebook import Confidence
+from initaudit.source import initial
+from initaudit.source.bulk import bulk_draws, over_parameters
+from initaudit.source.checks.chains import label_of
+from initaudit.source.draws import Draw
+from initaudit.source.file import File
+from initaudit.source.flow import flow
+from initaudit.source.initial import Start
+
+# Rows that are looked up, added or compared, not multiplied by a signal (real-world-init.md 2).
+_TABLE = re.compile(
+    r"pos|cls|token|emb|query|queries|latent|mem|prompt|register|probe|slot|anchor|codebook|noise"
+    r"|freq|table|proto|centroid|center|basis|fourier|rand|hash",
+    re.IGNORECASE,
+)
+# Layers that are meant to start near zero.
+_QUIET = re.compile(
+    r"head|out|last|final|cls|classifier|logit|pred|offset|gate|zero|adapter|lora|delta|residual"
+    r"|mask|scale|shift|modulat|film",
+    re.IGNORECASE,
+)
+_UNKNOWN_FAN = 64
+_LARGEST_FAN = 8192
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A law of weights that multiply a signal, with the place that says it."""
+
+    what: str
+    node: ast.expr
+    weights: Weights
+    implicit: bool
+    fan_in: int | None
+
+    @property
+    def std(self) -> float | None:
+        """The standard deviation, where it is known and does not follow from a fan."""
+        scale = self.weights.scale
+        if self.weights.fan != "none" or scale.lo != scale.hi or scale.lo <= 0:
+            return None
+        return math.sqrt(scale.lo)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean, where it is known."""
+        mean = self.weights.mean
+        return mean.lo if mean.lo == mean.hi else None
+
+
+@check("IA104", "draw")
+def too_large(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A standard deviation, often the default 1, that no fan_in divides."""
+    for spread in spreads(subject):
+        std, fan_in = spread.std, spread.fan_in
+        if std is None or spread.mean != 0 or (spread.weights.law == "uniform" and std < 1):
+            continue
+        known = fan_in is not None
+        gain = std * math.sqrt(fan_in if fan_in is not None else _UNKNOWN_FAN)
+        if gain**2 <= limits["layer"] or not (known or spread.implicit or std >= 0.5):
+            continue
+        yield _hit(subject, spread, std, gain, known)
+
+
+@check("IA103", "draw")
+def too_small(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A standard deviation so small that one layer takes decades off the signal."""
+    for spread in spreads(subject):
+        std = spread.std
+        if std is None or spread.mean != 0 or _QUIET.search(spread.what):
+            continue
+        gain = std * math.sqrt(spread.fan_in or _LARGEST_FAN)
+        if gain**2 < limits["single"]:
+            yield _hit(subject, spread, std, gain, spread.fan_in is not None)
+
+
+@check("IA105", "draw")
+def one_sided(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A uniform law on one side of zero, as U(0, 1)."""
+    for spread in spreads(subject):
+        std, mean = spread.std, spread.mean
+        if std is None or not mean or spread.weights.law != "uniform":
+            continue
+        half = math.sqrt(3) * std
+        if abs(mean) < half * (1 - 1e-9):
+            continue
+        yield Hit(
+            subject.site(spread.node),
+            {
+                "what": spread.what,
+                "mean": mean,
+                "std": std,
+                "low": mean - half,
+                "high": mean + half,
+            },
+        )
+
+
+def spreads(file: File) -> list[Spread]:
+    """Return the laws of all weights that surely multiply a signal, each place once."""
+    if file.is_test:
+        return []
+    found: dict[tuple[int, int], Spread] = {}
+    for spread in (*_bulk(file), *_of_classes(file), *_of_scopes(file)):
+        found.setdefault((spread.node.lineno, spread.node.col_offset), spread)
+    return list(found.values())
+
+
+def _bulk(file: File) -> Iterator[Spread]:
+    for bulk in bulk_draws(file):
+        kinds = ", ".join(k.rpartition(".")[2] for k in bulk.kinds)
+        yield Spread(f"every {kinds}", bulk.draw.node, bulk.draw.weights, _plain(bulk.draw), None)
+    for draw in over_parameters(file):
+        yield Spread("every parameter", draw.node, draw.weights, _plain(draw), None)
+
+
+def _plain(draw: Draw) -> bool:
+    name = draw.callee.numbers.get("std")
+    return name is None or name not in draw.bound
+
+
+def _of_classes(file: File) -> Iterator[Spread]:
+    for owner in file.classes.values():
+        if owner.framework is None:
+            continue
+        starts = file.starts(owner)
+        bare = {k: s for k, s in starts.items() if s.op == "" and not _TABLE.search(label_of(s))}
+        used = _operands(file, [m.body for m in owner.methods.values()], bare) if bare else set()
+        for key, start in starts.items():
+            if start.weights is not None and (start.op or key in used) and _said(start):
+                yield _spread(start)
+
+
+def _of_scopes(file: File) -> Iterator[Spread]:
+    for scope in (file.module.tree, *file.module.functions):
+        starts = file.scope_starts(scope)
+        bare = {k: s for k, s in starts.items() if s.op == "" and not _TABLE.search(s.label)}
+        if not bare:
+            continue
+        bodies = [f.body for f in file.module.functions]
+        bodies.append(file.module.tree.body)
+        used = _operands(file, bodies, bare)
+        for key, start in bare.items():
+            if key in used and start.weights is not None and _said(start):
+                yield _spread(start)
+
+
+def _said(start: Start) -> bool:
+    """Return whether the code itself says the law, rather than a layer's default."""
+    return isinstance(start.node, ast.Call | ast.BinOp) and not start.by_default
+
+
+def _spread(start: Start) -> Spread:
+    assert start.weights is not None  # noqa: S101  (the callers ask)
+    return Spread(label_of(start), start.node, start.weights, start.implicit, start.fan_in)
+
+
+def _operands(file: File, bodies: list[list[ast.stmt]], starts: dict[str, Start]) -> set[str]:
+    """Return the labels that are factors of a product whose result nothing rescales."""
+
+    def kind(name: str) -> str:
+        return "weight" if initial.short(name) in starts else "unknown"
+
+    found: set[str] = set()
+    for body in bodies:
+        for name, node in flow(file, body, kind).operands.items():
+            parent = file.module.parents.get(node)
+            scaled = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult | ast.Div)
+            if not scaled:
+                found.add(initial.short(name))
+    return found
+
+
+def _hit(file: File, spread: Spread, std: float, gain: float, known: bool) -> Hit:  # noqa: FBT001
+    fan: int | str = spread.fan_in if spread.fan_in is not None else "not known here"
+    wanted: float | str = (
+        math.sqrt(1 / spread.fan_in) if spread.fan_in is not None else "1 / sqrt(fan_in)"
+    )
+    return Hit(
+        file.site(spread.node),
+        {
+            "what": spread.what,
+            "std": std,
+            "fan_in": fan,
+            "wanted_std": wanted,
+            "gain": gain,
+            "decades": abs(2 * math.log10(gain)),
+        },
+        confidence=None if known or spread.implicit else Confidence.MEDIUM,
+    )

@@ -1,0 +1,114 @@
+"""Methods that would initialise weights and that nothing calls."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from initaudit.claims import Hit, Limits, check
+from initaudit.rulebook import Severity
+from initaudit.source.classes import Class
+from initaudit.source.draws import dotted
+from initaudit.source.file import File
+from initaudit.source.module import Function, arguments
+from initaudit.source.traits import SETTING_UP, parametric
+
+
+@check("IA408", "draw")
+def init_method_never_called(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A method that fills the weights of its class, called by nothing in the project."""
+    for owner in subject.classes.values():
+        if owner.framework not in {"torch", "paddle"}:
+            continue
+        for name, method in owner.methods.items():
+            if not SETTING_UP.fullmatch(name) or method.decorator_list:
+                continue
+            if not _has_weights(subject, owner) or not _fills(subject, method):
+                continue
+            if _called(subject, owner, name, method):
+                continue
+            yield Hit(
+                subject.site(_heading(method)),
+                {"method": name, "owner": owner.name},
+                severity=Severity.NOTE if subject.is_test else None,
+                doubts=(
+                    ("derived", owner.name),
+                    ("dispatched", name, str(_wanted(method))),
+                    ("inherited", owner.name, name),
+                ),
+            )
+
+
+def _heading(method: Function) -> ast.stmt:
+    """Return a node that covers the line of ``def`` only."""
+    place = ast.Pass()
+    place.lineno = place.end_lineno = method.lineno
+    place.col_offset = method.col_offset
+    place.end_col_offset = method.col_offset + len("def ") + len(method.name)
+    return place
+
+
+def _wanted(method: Function) -> int:
+    """Return how many arguments a method needs beside the object; -1 where that varies."""
+    if method.args.vararg is not None or method.args.kwarg is not None:
+        return -1
+    return len(arguments(method)) - 1 if not method.args.defaults else -1
+
+
+def _has_weights(file: File, owner: Class) -> bool:
+    """Return whether a class makes layers or parameters, so that there is something to fill."""
+    for one in owner.lineage():
+        for values in one.attributes.values():
+            for value in values:
+                if parametric(file, value.value):
+                    return True
+    return False
+
+
+def _fills(file: File, method: Function) -> bool:
+    return any(
+        draw.function is method and draw.callee.form in {"inplace", "method", "module"}
+        for draw in file.draws
+    )
+
+
+def _called(file: File, owner: Class, name: str, method: Function) -> bool:
+    """Return whether the file mentions the method in a way that may reach this class."""
+    if name in file.strings:
+        return True
+    for one in file.classes.values():
+        related = one is owner or any(a is one for a in owner.lineage())
+        derived = any(a is owner for a in one.lineage()) and one is not owner
+        if derived:
+            return True
+        # A base of the same file that has the method expects it to be replaced.
+        if related and one is not owner and name in one.methods:
+            return True
+    for node in file.mentions.get(name, ()):
+        words = dotted(node.value)
+        inside = file.class_of(node)
+        if words == ("self",) or _is_super(node.value):
+            if inside is None or any(a is inside for a in owner.lineage()):
+                return True
+        elif file.module.function(node) is not method:
+            wanted, given = _wanted(method), _given(file, node)
+            if -1 in {wanted, given} or wanted == given:
+                return True
+    return False
+
+
+def _is_super(expr: ast.expr) -> bool:
+    return isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "super"
+
+
+def _given(file: File, node: ast.Attribute) -> int:
+    """Return how many arguments a mention is called with; -1 where it is not called there."""
+    call = file.module.parents.get(node)
+    if not isinstance(call, ast.Call) or call.func is not node:
+        return -1
+    if any(isinstance(a, ast.Starred) for a in call.args) or call.keywords:
+        return -1
+    return len(call.args)
+
+
+__all__ = ["init_method_never_called"]
