@@ -46,7 +46,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     rules: tuple[Path, ...] = ()
-    threads: int = 2
+    threads: int = 1
 
 
 def rules_for(options: Options) -> Mapping[str, Rule]:

@@ -137,4 +137,14 @@ def _matrices(tensors: Sequence[Tensor]) -> list[bool | None]:
         and tensor.count > 1
         and tensor.dtype in FLOATS
         and tensor.nonfinite == 0
+        and not _disfigured(tensor)
     ]
+
+
+def _disfigured(tensor: Tensor) -> bool:
+    """Return whether a law can no longer be told: digits lost to underflow, or copied rows."""
+    if tensor.constant:
+        return False
+    alive = tensor.count - tensor.zeros
+    copied = tensor.rows is not None and tensor.rows.duplicated * 4 >= tensor.rows.count
+    return copied or tensor.subnormals * 4 >= alive > 0

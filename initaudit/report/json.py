@@ -58,7 +58,10 @@ def document(report: Report) -> dict[str, Value]:
             "rules": dict(summary.rules),
         },
         "failed": report.failed,
-        "unused_ignores": [{**_site(u.site), "text": u.text} for u in report.unused],
+        "unused_ignores": [
+            {"path": u.site.path, "line": u.site.line, "cell": u.site.cell, "text": u.text}
+            for u in report.unused
+        ],
         "stale_baseline": [
             {"path": s.path, "rule": s.rule, "place": s.place} for s in report.stale
         ],

@@ -54,7 +54,7 @@ class Start:
     def fan_in(self) -> int | None:
         """Its fan_in if known: for a bare matrix the smaller axis, which it is at least."""
         known = [n for n in self.shape if n is not None]
-        if not known or (self.op == "" and len(known) < len(self.shape)):
+        if not known:
             return None
         return min(known) if self.op == "" else known[0]
 
@@ -92,7 +92,7 @@ def of_scope(file: File, scope: Scope) -> Mapping[str, Start]:
                     found.pop(key, None)
                     continue
                 seen.add(key)
-                if _NAMED.match(key) or _is_variable(file, value):
+                if _is_variable(file, value) or (_NAMED.match(key) and not _tensor(file, value)):
                     found.update(_made(file, key, value))
     return found
 
@@ -203,6 +203,18 @@ def _matrix(file: File, value: ast.expr) -> tuple[Draw, Weights] | None:
 def _is_variable(file: File, value: ast.expr) -> bool:
     spec = file.layer(value)
     return spec is not None and spec.op == "variable"
+
+
+def _tensor(file: File, value: ast.expr) -> bool:
+    """Return whether a bare torch tensor is made that no gradient is asked for: it is data."""
+    draws = [
+        draw
+        for call in ast.walk(value)
+        if isinstance(call, ast.Call)
+        and (draw := read_draw(file.module, file.catalogue, call)) is not None
+    ]
+    learned = any(k.arg == "requires_grad" for draw in draws for k in draw.node.keywords)
+    return any(draw.callee.framework == "torch" for draw in draws) and not learned
 
 
 def _axes(file: File, draw: Draw) -> tuple[int | None, ...]:

@@ -10,6 +10,7 @@ _PREY = re.compile(
     rb"|uniform_\(|Parameter\(|random\.|Variable\(|requires_grad|weight_norm|spectral_norm"
     rb"|deepcopy|TransformerEncoder|TransformerDecoder|manual_seed|\] *\*|zeros\(|ones\("
     rb"|randn\(|rand\(|add_weight|get_variable|padding_idx|\.apply\(|isinstance\([^)]* or "
+    rb"|nn\.(?:Linear|Conv|Embedding|LSTM|GRU)\w*\(|layers\.(?:Dense|Conv)\w*\(|_seed\("
 )
 _FRAMEWORK = re.compile(
     rb"^\s*(?:import|from)\s+(?:torch|tensorflow|keras|jax|flax|haiku|equinox|numpy|cupy|mlx"

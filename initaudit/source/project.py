@@ -9,9 +9,16 @@ from functools import cached_property
 
 from initaudit.claims import Doubt
 from initaudit.source.file import File
+from initaudit.source.targets import fillers, fills_kind
+from initaudit.source.traits import called_on_self, dispatched
 
 _WORDS = re.compile(r"\b\w*(?:init|reset|param)\w*\b", re.IGNORECASE)
 _CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
+_HEAD = re.compile(r"^class (\w+)\s*(?:\(([^()]*)\))?\s*:", re.MULTILINE)
+_REACHED = re.compile(
+    r"""(?:(?<!\bself)(?<!super\(\))(?<!\b[A-Z])(?<!\b[A-Z]\w)(?<!Model)(?<!Module)\.|["'])"""
+    r"(\w*(?:init|reset)\w*(?:weight|param|kernel|bias|module|layer)\w*)\b"
+)
 _MADE = re.compile(r"\b([A-Z]\w*)\(")
 _TESTED = re.compile(r"isinstance\s*\(([^)]*(?:\([^)]*\))?[^)]*)\)")
 
@@ -26,7 +33,8 @@ class Outline:
     that call it ("" is code outside of classes), ``passes`` each class to the kinds of passes
     that it runs over all its parameters (see `traits`). ``written`` are the attributes of other
     objects that are filled. ``dispatched`` and ``on_self`` are the mentions of methods that fill
-    weights, on other objects and on each class's own (see `traits`).
+    weights, on other objects and on each class's own (see `traits`). ``fillers`` are the functions
+    that set up weights, with the classes that they fill (see `targets`).
     """
 
     path: str
@@ -38,6 +46,7 @@ class Outline:
     written: frozenset[str] = frozenset()
     dispatched: frozenset[tuple[str, int]] = frozenset()
     on_self: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    fillers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def outline_text(text: str, path: str, *, own: bool = True) -> Outline:
@@ -52,7 +61,14 @@ def outline_text(text: str, path: str, *, own: bool = True) -> Outline:
     defined = frozenset({"", *_CLASS.findall(text)})
     makers = dict.fromkeys(_MADE.findall(text), defined) if own else {}
     reached = frozenset((word, -1) for word in _REACHED.findall(text)) if own else frozenset()
-    return Outline(path, words, frozenset(tested), makers=makers)
+    classes = {m[1]: (_bases(m[2] or ""), frozenset[str]()) for m in _HEAD.finditer(text) if own}
+    return Outline(path, words, frozenset(tested), classes, makers, dispatched=reached)
+
+
+def _bases(text: str) -> tuple[str, ...]:
+    """Return the last word of each base in the brackets of a class."""
+    words = (part.partition("[")[0].strip().rpartition(".")[2] for part in text.split(","))
+    return tuple(word for word in words if word and "=" not in word)
 
 
 def outline(file: File) -> Outline:
@@ -70,7 +86,10 @@ def outline(file: File) -> Outline:
     written = frozenset(
         draw.role for draw in file.draws if len(draw.path) > 1 and draw.callee.form != "factory"
     )
-    return Outline(plain.path, plain.words, plain.tested, classes, makers, passes, written)
+    return Outline(
+        plain.path, plain.words, plain.tested, classes, makers, passes, written,
+        dispatched(file), called_on_self(file), fillers(file),
+    )  # fmt: skip
 
 
 class Project:
@@ -175,12 +194,50 @@ def _written(project: Project, attribute: str) -> bool:
     )
 
 
+def _dispatched(project: Project, name: str, wanted: str) -> bool:
+    """Whether a method of that name is called on other objects, with as many arguments."""
+    number = int(wanted)
+    return any(
+        word == name and (given == -1 or number == -1 or given == number)
+        for one in project.outlines
+        for word, given in one.dispatched
+    )
+
+
+def _inherited(project: Project, owner: str, name: str) -> bool:
+    """Whether a base of a class may call its method: it does, has one, or is not known."""
+    for base in project.ancestors(owner):
+        facts = project.classes.get(base)
+        if facts is None:
+            if base not in _ROOTS:
+                return True
+            continue
+        if any(name in methods for _, methods in facts):
+            return True
+        if any(name in one.on_self.get(base, ()) for one in project.outlines):
+            return True
+    return False
+
+
+_ROOTS = frozenset({"Module", "Layer", "object", "ABC", "Generic", "Sequential", "ModuleList"})
+
+
+def _unfilled(project: Project, name: str, kind: str) -> bool:
+    """Whether the functions of that name, if there are any, do not all fill such layers."""
+    found = [one.fillers[name] for one in project.outlines if name in one.fillers]
+    return not found or not all(fills_kind(kinds, kind) for kinds in found)
+
+
 _DOUBTS: Mapping[str, Callable[..., bool]] = {
+    "unfilled": _unfilled,
     "mentioned": _mentioned,
     "tested": _tested_somewhere,
     "derived": _derived_somewhere,
     "filled": _filled,
     "written": _written,
+    "dispatched": _dispatched,
+    "inherited": _inherited,
 }
 """Doubts: (mentioned, word, times in its own file), (tested, class), (derived, class),
-(filled, class, kind of pass), (written, attribute)."""
+(filled, class, kind of pass), (written, attribute), (dispatched, method, number of arguments),
+(inherited, class, method), (unfilled, function, class)."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from initaudit.catalogue import LayerSpec
 from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
-from initaudit.source.module import Function
+from initaudit.source.module import Function, arguments
 
 _BIAS = re.compile(r"(^|_)bias(es)?(_|$)|^b\d*$|_b$|^beta$")
 _NORM = re.compile(r"norm|(^|_)(bn|ln|gn)\d*(_|$)|gamma|gain|scale|BatchNorm|temperature|alpha")
@@ -148,3 +148,53 @@ def has_subscript(expr: ast.expr) -> bool:
     while isinstance(inner, ast.Attribute):
         inner = inner.value
     return not isinstance(inner, ast.Name)
+
+
+def filled_kinds(file: File, function: Function, draw: Draw) -> frozenset[str]:
+    """Return the classes whose parameter a draw fills, in a function that is handed a module.
+
+    ``=Conv1d`` is that class, ``Conv`` any class with that in its name, the empty string any
+    class; none where the draw fills something else or that is not known.
+    """
+    own = [a.arg for a in arguments(function) if a.arg not in {"self", "cls"}]
+    if len(draw.path) != 2 or draw.path[0] not in own:
+        return frozenset()
+    kinds = narrowed_to(file, draw.node, draw.path[0])
+    if kinds:
+        return frozenset("=" + kind.rpartition(".")[2] for kind in kinds)
+    words: set[str] = set()
+    child: ast.AST = draw.node
+    for around in file.module.around(draw.node):
+        if around is function:
+            break
+        if isinstance(around, ast.If):
+            if child not in around.body:
+                return frozenset()
+            words |= {
+                n.value for n in ast.walk(around.test)
+                if isinstance(n, ast.Constant) and isinstance(n.value, str)
+            }  # fmt: skip
+        child = around
+    words -= {"weight", "bias"}
+    return frozenset(words or {""}) if len(words) < 2 else frozenset()
+
+
+def fills_kind(kinds: frozenset[str], kind: str) -> bool:
+    """Return whether a class is among those of `filled_kinds`."""
+    return any(k[1:] == kind if k.startswith("=") else k in kind for k in kinds)
+
+
+def fillers(file: File) -> dict[str, frozenset[str]]:
+    """Return the functions at the top of a file that set up weights, and of which classes."""
+    found = {
+        function.name: frozenset[str]()
+        for function in file.module.functions
+        if file.module.is_top(function) and in_initialising(function)
+    }
+    for draw in file.draws:
+        function = draw.function
+        if function is None or draw.role != "weight" or draw.callee.law == "data":
+            continue
+        if found.get(function.name) is not None and file.module.is_top(function):
+            found[function.name] |= filled_kinds(file, function, draw)
+    return found

@@ -11,6 +11,7 @@ from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
+from initaudit.source.order import other_branch, outer_method
 from initaudit.source.traits import reaches_container
 
 # torch.nn.utils.spectral_norm is not among them: until the first forward pass its `weight` shares
@@ -57,7 +58,7 @@ def wraps(file: File) -> list[Wrap]:
     found: dict[tuple[ast.ClassDef, str], list[Wrap]] = {}
     for call in file.module.calls:
         wrapper, inner = _wrapper(file, call, helpers)
-        method = _method(file, call)
+        method = outer_method(file, call)
         owner = file.class_of(call)
         if wrapper is None or method is None or owner is None:
             continue
@@ -105,17 +106,6 @@ def _helpers(file: File) -> Mapping[str, tuple[str, ast.expr | None]]:
                 own = isinstance(inner, ast.Name)
                 found[function.name] = (short, None if own else inner)
     return found
-
-
-def _method(file: File, node: ast.AST) -> Function | None:
-    """Return the outermost function around a node below its class."""
-    found: Function | None = None
-    for around in file.module.around(node):
-        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-            found = around
-        elif isinstance(around, ast.ClassDef):
-            return found
-    return None
 
 
 def _parameter(call: ast.Call) -> str:
@@ -217,7 +207,7 @@ def _settled(file: File, places: list[Wrap]) -> Iterator[Wrap]:
     last = places[-1]
     for one in places:
         for other in places:
-            if _other_branch(file, one.node, other.node):
+            if other_branch(file, one.node, other.node):
                 last = Wrap(
                     one.node, one.wrapper, one.owner, one.name, one.member, one.parameter,
                     one.kind or other.kind, one.method, always=True,
@@ -231,19 +221,3 @@ def _settled(file: File, places: list[Wrap]) -> Iterator[Wrap]:
     if any(file.module.parents.get(a.statement) is last.method for a in later):
         return
     yield last
-
-
-def _other_branch(file: File, one: ast.AST, other: ast.AST) -> bool:
-    """Return whether two nodes stand in the two branches of one test."""
-    above = set(file.module.around(other))
-    child: ast.AST = one
-    for around in file.module.around(one):
-        if isinstance(around, ast.If) and around in above and child in around.body:
-            return any(node in above for node in around.orelse)
-        child = around
-    return False
-
-
-def other_branch(file: File, one: ast.AST, other: ast.AST) -> bool:
-    """Return whether at most one of two nodes runs, for they are branches of one test."""
-    return _other_branch(file, one, other) or _other_branch(file, other, one)

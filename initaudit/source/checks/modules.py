@@ -133,11 +133,13 @@ def _asks_for_none(test: ast.expr) -> bool:
     """Return whether a test asks for something that is not there yet."""
     for node in ast.walk(test):
         if isinstance(node, ast.Compare):
-            if any(isinstance(o, ast.Is | ast.NotIn) for o in node.ops):
-                return True
+            missing = any(isinstance(o, ast.Is | ast.NotIn) for o in node.ops)
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            if isinstance(node.operand, ast.Attribute):
-                return True
+            missing = isinstance(node.operand, ast.Attribute)
+        else:
+            continue
+        if missing:
+            return True
     return False
 
 

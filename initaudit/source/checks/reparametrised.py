@@ -5,17 +5,18 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from initaudit.claims import Hit, Limits, check
+from initaudit.claims import Doubt, Hit, Limits, check
 from initaudit.rulebook import Confidence, Severity
-from initaudit.source.classes import CONSTRUCTORS, Class
+from initaudit.source.classes import Class
 from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
-from initaudit.source.module import Function, arguments
-from initaudit.source.targets import narrowed_to
+from initaudit.source.module import Function
+from initaudit.source.order import runs_after
+from initaudit.source.targets import filled_kinds, fills_kind, narrowed_to
 from initaudit.source.traits import local_class
-from initaudit.source.wraps import Wrap, other_branch, wraps
+from initaudit.source.wraps import Wrap, wraps
 
 _UNWRAPS = re.compile(r"remove_(weight_norm|spectral_norm|parametrizations)")
 _DEPTH = 4
@@ -23,12 +24,15 @@ _DEPTH = 4
 
 @dataclass(frozen=True)
 class _Pass:
-    """A function run over modules: at ``node``, over ``self.name`` or (None) all of ``self``."""
+    """A function run over modules: at ``node``, over ``self.name`` or (None) all of ``self``.
+
+    ``function`` is the name of one of another file.
+    """
 
     node: ast.expr
     owner: Class
     name: str | None
-    function: Function
+    function: Function | str
 
 
 @check("IA402", "draw")
@@ -83,14 +87,14 @@ def _hits_attribute(file: File, draw: Draw, wrap: Wrap) -> bool:
         same = owner is not None and wrap.owner in owner.lineage() and words[1] == wrap.name
         if not same or wrap.member:
             return False
-        return _after(file, wrap, draw.node)
+        return runs_after(file, wrap.node, draw.node)
     if len(words) == 3 and not wrap.member and wrap.constructed:
         kinds = narrowed_to(file, draw.node, words[0])
         return words[1] == wrap.name and wrap.owner.name in kinds
     if len(words) == 2:
         looped = _looped(file, draw.node, words[0])
         if looped is not None and owner is not None and wrap.owner in owner.lineage():
-            return looped == wrap.name and wrap.member and _after(file, wrap, draw.node)
+            return looped == wrap.name and wrap.member and runs_after(file, wrap.node, draw.node)
     return False
 
 
@@ -107,17 +111,30 @@ def _looped(file: File, node: ast.AST, name: str) -> str | None:
 
 
 def _passed(file: File, found: list[Wrap], filling: Mapping[Function, list[Draw]]) -> Iterator[Hit]:
-    """Functions that are handed every module, by ``apply``, a call or the framework."""
-    told: set[tuple[ast.ClassDef, Function]] = set()
+    """Functions that are handed every module, by ``apply`` or a call."""
+    told: set[tuple[ast.ClassDef, Function | str]] = set()
     for one in _passes(file, filling):
         if (one.owner.node, one.function) in told:
             continue
         for wrap in _under(file, one, found):
-            drawn = tuple(d for d in filling[one.function] if _fits(file, one.function, d, wrap))
-            if drawn and _before(file, wrap, one):
+            drawn, doubts = _filled(file, one, wrap, filling)
+            if (drawn or doubts) and _before(file, wrap, one):
                 told.add((one.owner.node, one.function))
-                yield _hit(file, one.node, wrap, drawn, mixed=_mixed(file, one, wrap, found))
+                mixed = _mixed(file, one, wrap, found)
+                yield replace(_hit(file, one.node, wrap, drawn, mixed=mixed), doubts=doubts)
                 break
+
+
+def _filled(
+    file: File, one: _Pass, wrap: Wrap, filling: Mapping[Function, list[Draw]]
+) -> tuple[tuple[Draw, ...], tuple[Doubt, ...]]:
+    """Return the draws of a pass that fill a wrapped weight, or what other files must tell."""
+    function = one.function
+    if not isinstance(function, str):
+        return tuple(d for d in filling[function] if _fits(file, function, d, wrap)), ()
+    if wrap.kind is None or wrap.parameter != "weight":
+        return (), ()
+    return (), (("unfilled", function, wrap.kind.name.rpartition(".")[2]),)
 
 
 def _passes(file: File, filling: Mapping[Function, list[Draw]]) -> Iterator[_Pass]:
@@ -131,15 +148,37 @@ def _passes(file: File, filling: Mapping[Function, list[Draw]]) -> Iterator[_Pas
         applied = isinstance(call.func, ast.Attribute) and call.func.attr == "apply"
         named = call.args[0] if applied else call.func
         over = call.func.value if isinstance(call.func, ast.Attribute) and applied else call.args[0]
-        words = dotted(named)
-        for function in names.get(words[-1], []) if words else []:
-            own = file.module.class_of(function)
-            if words[:-1] == (("self",) if own is not None else ()) and (
-                own is None or file.classes[own] in owner.lineage()
-            ):
-                place = _place(file, call, over)
-                if place is not None:
-                    yield _Pass(call, owner, place[0], function)
+        place = _place(file, call, over)
+        if place is None:
+            continue
+        for function in _functions(file, named, owner, names):
+            yield _Pass(call, owner, place[0], function)
+        imported = _imported(file, named) if applied else None
+        if imported is not None:
+            yield _Pass(call, owner, place[0], imported)
+
+
+def _functions(
+    file: File, named: ast.expr, owner: Class, names: Mapping[str, list[Function]]
+) -> Iterator[Function]:
+    """Yield the filling functions of the file that a name or ``self.name`` stands for."""
+    words = dotted(named)
+    for function in names.get(words[-1], []) if words else []:
+        own = file.module.class_of(function)
+        if own is None:
+            reached = len(words) == 1
+        else:
+            reached = words[:-1] == ("self",) and file.classes[own] in owner.lineage()
+        if reached:
+            yield function
+
+
+def _imported(file: File, named: ast.expr) -> str | None:
+    """Return the name of a function that is imported from no framework."""
+    name = file.qualified(named) if isinstance(named, ast.Name | ast.Attribute) else None
+    if name is None or name.partition(".")[0] in file.catalogue.packages:
+        return None
+    return name.rpartition(".")[2]
 
 
 def _place(file: File, call: ast.Call, over: ast.expr) -> tuple[str | None] | None:
@@ -203,95 +242,17 @@ def _made(file: File, owner: Class, name: str | None, depth: int) -> set[ast.Cla
 
 def _fits(file: File, function: Function, draw: Draw, wrap: Wrap) -> bool:
     """Return whether a draw of a function that is handed modules fills the wrapped weight."""
-    own = [a.arg for a in arguments(function) if a.arg not in {"self", "cls"}]
-    if len(draw.path) != 2 or draw.path[1] != wrap.parameter or draw.path[0] not in own:
+    if wrap.kind is None or draw.role != wrap.parameter:
         return False
-    if wrap.kind is None:
-        return False
-    kind = wrap.kind.name.rpartition(".")[2]
-    kinds = narrowed_to(file, draw.node, draw.path[0])
-    if kinds:
-        return any(k.rpartition(".")[2] == kind for k in kinds)
-    tested = _named(file, draw, function)
-    return all(word in kind for word in tested)
-
-
-def _named(file: File, draw: Draw, function: Function) -> list[str]:
-    """Return the class names that the tests around a draw ask for, as ``"Conv" in name``."""
-    found: list[str] = []
-    child: ast.AST = draw.node
-    for around in file.module.around(draw.node):
-        if around is function:
-            break
-        if isinstance(around, ast.If) and child in around.body:
-            texts = [
-                n.value for n in ast.walk(around.test)
-                if isinstance(n, ast.Constant) and isinstance(n.value, str)
-            ]  # fmt: skip
-            found += [text for text in texts if text not in {"weight", "bias"}]
-        elif isinstance(around, ast.If) and child in around.orelse:
-            found.append("?")
-        child = around
-    return found
+    return fills_kind(filled_kinds(file, function, draw), wrap.kind.name.rpartition(".")[2])
 
 
 def _before(file: File, wrap: Wrap, one: _Pass) -> bool:
     """Return whether a layer is wrapped when a pass comes to it."""
     if wrap.owner in one.owner.lineage():
-        return _after(file, wrap, one.node)
+        return runs_after(file, wrap.node, one.node)
     # A part is made, and wrapped, where its attribute is assigned; passes run after that.
     return True
-
-
-def _after(file: File, wrap: Wrap, node: ast.AST) -> bool:
-    """Return whether a node of the wrapping class runs after the layer has been wrapped."""
-    method = _outer_method(file, node)
-    if method is None:
-        return False
-    if method is wrap.method:
-        return _follows(file, wrap.node, node)
-    if not wrap.constructed or method.name in CONSTRUCTORS:
-        return False
-    calls = _calls_from(file, wrap.method, method)
-    return all(_follows(file, wrap.node, call) for call in calls)
-
-
-def _follows(file: File, first: ast.Call, second: ast.AST) -> bool:
-    line = getattr(second, "lineno", 0)
-    return bool(line > first.lineno) and not other_branch(file, first, second)
-
-
-def _calls_from(file: File, constructor: Function, method: Function) -> list[ast.Call]:
-    """Return the calls in a constructor by which a method of the class runs there."""
-    owner = file.class_of(constructor)
-    runs = {method.name}
-    for _ in range(_DEPTH):
-        for other in {} if owner is None else owner.methods.values():
-            if other is not constructor and any(
-                call.func.attr in runs for call in _own_calls(other)
-                if isinstance(call.func, ast.Attribute)
-            ):  # fmt: skip
-                runs.add(other.name)
-    return [
-        call for call in _own_calls(constructor)
-        if isinstance(call.func, ast.Attribute) and call.func.attr in runs
-    ]  # fmt: skip
-
-
-def _own_calls(function: Function) -> Iterator[ast.Call]:
-    for node in ast.walk(function):
-        if isinstance(node, ast.Call) and dotted(node.func)[:1] == ("self",):
-            yield node
-
-
-def _outer_method(file: File, node: ast.AST) -> Function | None:
-    found: Function | None = None
-    for around in file.module.around(node):
-        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-            found = around
-        elif isinstance(around, ast.ClassDef):
-            return found
-    return None
 
 
 def _unwraps(function: Function) -> bool:

@@ -82,7 +82,7 @@ def too_small(subject: File, limits: Limits) -> Iterator[Hit]:
         if std is None or spread.mean != 0 or _QUIET.search(spread.what):
             continue
         gain = std * math.sqrt(spread.fan_in or _LARGEST_FAN)
-        if gain**2 < limits["single"]:
+        if gain**2 < limits["single"] and not _opened(subject, spread.what):
             yield _hit(subject, spread, std, gain, spread.fan_in is not None)
 
 
@@ -176,11 +176,37 @@ def _operands(file: File, bodies: list[list[ast.stmt]], starts: dict[str, Start]
     found: set[str] = set()
     for body in bodies:
         for name, node in flow(file, body, kind).operands.items():
-            parent = file.module.parents.get(node)
-            scaled = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult | ast.Div)
-            if not scaled:
+            if not _rescaled(file, node):
                 found.add(initial.short(name))
     return found
+
+
+def _rescaled(file: File, product: ast.expr) -> bool:
+    """Return whether a product, or the name it is given, is scaled or one side is normalised."""
+    parent = file.module.parents.get(product)
+    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult | ast.Div):
+        return True
+    function = file.module.function(product)
+    within = file.module.tree if function is None else function
+    if "normalize" in ast.unparse(within):
+        return True
+    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
+        return False
+    name = parent.targets[0].id
+    return any(
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Mult | ast.Div)
+        and any(isinstance(side, ast.Name) and side.id == name for side in (node.left, node.right))
+        for node in ast.walk(within)
+    )
+
+
+def _opened(file: File, what: str) -> bool:
+    """Return whether a layer is a gate that starts open: its bias is set to one."""
+    return any(
+        draw.path[-2:] == (what, "bias") and draw.weights.mean.lo == draw.weights.mean.hi == 1
+        for draw in file.draws
+    )
 
 
 def _hit(file: File, spread: Spread, std: float, gain: float, known: bool) -> Hit:  # noqa: FBT001

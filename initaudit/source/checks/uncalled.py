@@ -98,7 +98,9 @@ def _called(file: File, owner: Class, name: str, method: Function) -> bool:
 
 
 def _is_super(expr: ast.expr) -> bool:
-    return isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "super"
+    return (
+        isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "super"
+    )
 
 
 def _given(file: File, node: ast.Attribute) -> int:
