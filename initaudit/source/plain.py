@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -45,8 +44,6 @@ def writer(kind: Any) -> Write:
         return lambda value: {key: each(v) for key, v in value.items()}
     if origin in (Union, types.UnionType):
         return _union_writer(args)
-    if isinstance(kind, typing.TypeAliasType) if hasattr(typing, "TypeAliasType") else False:
-        return writer(kind.__value__)
     raise TypeError(f"{kind} has no plain form")
 
 
@@ -100,8 +97,11 @@ def _union_writer(args: tuple[Any, ...]) -> Write:
 
 
 def _checked(kind: type) -> Read:
+    # A number that happens to be whole is written without its point.
+    kinds = (float, int) if kind is float else (kind,)
+
     def read(value: Any) -> Any:
-        if type(value) is not kind:
+        if type(value) not in kinds:
             raise NotPlainError(f"{value!r} is not {kind.__name__}")
         return value
 

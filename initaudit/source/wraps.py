@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 from initaudit.catalogue import LayerSpec
 from initaudit.source.classes import CONSTRUCTORS, Class
@@ -205,13 +206,10 @@ def _settled(file: File, places: list[Wrap]) -> Iterator[Wrap]:
     Where both branches of one test wrap it, it is always wrapped.
     """
     last = places[-1]
-    for one in places:
-        for other in places:
-            if other_branch(file, one.node, other.node):
-                last = Wrap(
-                    one.node, one.wrapper, one.owner, one.name, one.member, one.parameter,
-                    one.kind or other.kind, one.method, always=True,
-                )  # fmt: skip
+    for one, other in combinations(places, 2):
+        if other_branch(file, one.node, other.node):
+            last = replace(one, kind=one.kind or other.kind, always=True)
+            break
     later = [
         a for a in last.owner.attributes.get(last.name, [])
         if a.function is last.method and a.statement.lineno > places[-1].node.lineno

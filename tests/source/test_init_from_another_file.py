@@ -1,4 +1,4 @@
-"""A function of another file that is applied to wrapped layers: only that file tells what it does."""
+"""A function of another file applied to wrapped layers: only that file tells what it fills."""
 
 from __future__ import annotations
 

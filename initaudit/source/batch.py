@@ -1,0 +1,222 @@
+"""Many source files: read, looked up in the cache, checked, in processes where that pays."""
+
+from __future__ import annotations
+
+import gc
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from initaudit import catalogue
+from initaudit.catalogue import Catalogue
+from initaudit.network import Site, Unread
+from initaudit.rulebook import Rule
+from initaudit.source.cache import Cache, digest, key, read, written
+from initaudit.source.linting import Checked, check_bytes
+
+# A process costs a quarter of a second to start; below this many files it does not pay.
+MANY = 200
+_CHUNK = 16
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file to check: ``path`` is how it is shown, ``content`` what is not read from a file.
+
+    An ``always`` file is parsed whatever it holds, so that a fault of its syntax is reported.
+    """
+
+    path: str
+    always: bool = False
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all files have in common: the rules, and the folders that add to the catalogue."""
+
+    rules: Mapping[str, Rule]
+    folders: tuple[Path, ...] = ()
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The catalogue, read when the first file needs it.
+
+        Raises:
+            CatalogueError: for a folder's file that cannot be used.
+        """
+        return catalogue.load(self.folders)
+
+
+def check_files(
+    sources: Sequence[Source],
+    work: Work,
+    *,
+    cache: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress = lambda share: None,
+) -> list[Checked]:
+    """Return what each file came to, in the order given.
+
+    Unchanged files are taken from the folder ``cache``. ``jobs`` processes share the others;
+    None means as many as there are processors where that pays, and one under pre-commit.
+    """
+    made: list[Checked | None] = [None] * len(sources)
+    left = list(range(len(sources)))
+    known = None
+    if cache is not None:
+        known = Cache.open(cache, key(work.rules, work.folders))
+        left = [i for i in left if not _known(sources[i], known, made, i)]
+    keep = known is not None
+    for done, (i, mark, checked, line) in enumerate(_checked(sources, left, work, jobs, keep)):
+        made[i] = checked
+        if known is not None and mark:
+            known.put(sources[i].path, mark, line)
+        progress(done / len(left))
+    if known is not None:
+        known.save()
+    return [one for one in made if one is not None]
+
+
+def _known(source: Source, cache: Cache, made: list[Checked | None], i: int) -> bool:
+    if source.content is not None or source.always:
+        # A file that is always parsed may hold what the cached result left unread.
+        return False
+    content = _content(source)
+    if isinstance(content, bytes):
+        made[i] = cache.get(source.path, digest(source.path, content))
+    return made[i] is not None
+
+
+_Made = tuple[int, str, Checked, str]
+
+
+def _checked(
+    sources: Sequence[Source], left: list[int], work: Work, jobs: int | None, keep: bool
+) -> Iterator[_Made]:
+    wanted = _processes(len(left)) if jobs is None else jobs
+    files = [i for i in left if sources[i].content is None]
+    if min(wanted, len(files)) > 1:
+        yield from _in_processes(sources, files, work, min(wanted, len(files)), keep)
+        left = [i for i in left if sources[i].content is not None]
+    with _uncollected() as step:
+        for i in left:
+            yield (i, *_one(sources[i], work, keep=keep))
+            step()
+
+
+def _processes(files: int) -> int:
+    if files <= MANY or os.environ.get("PRE_COMMIT") == "1":
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _one(source: Source, work: Work, *, keep: bool) -> tuple[str, Checked, str]:
+    """Return a file's digest, what it came to, and that as a line for the cache if it is to be."""
+    content = _content(source)
+    if not isinstance(content, bytes):
+        return "", Checked(source.path, unread=(content,)), ""
+    checked = check_bytes(
+        content, source.path, work.rules, lambda: work.catalogue, always=source.always
+    )
+    if not keep or source.content is not None or source.always:
+        return "", checked, ""
+    return digest(source.path, content), checked, written(checked)
+
+
+def _content(source: Source) -> bytes | Unread:
+    if source.content is not None:
+        return source.content
+    try:
+        with open(source.path, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return Unread(Site(source.path), "is no regular file")
+            return file.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return Unread(Site(source.path), f"cannot be read: {reason}")
+    except MemoryError:
+        return Unread(Site(source.path), "needs more memory than there is")
+
+
+@contextmanager
+def _uncollected() -> Iterator[Callable[[], None]]:
+    """Keep the collector from walking syntax trees, which hold no cycles, while they are made."""
+    was = gc.isenabled()
+    gc.disable()
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+        if count % 64 == 0:
+            gc.collect()
+
+    try:
+        yield step
+    finally:
+        if was:
+            gc.enable()
+
+
+@dataclass(slots=True)
+class _Worker:
+    work: Work | None = None
+    keep: bool = False
+    done: int = 0
+
+
+_WORKER = _Worker()
+
+
+def _start(work: Work, keep: bool) -> None:
+    _WORKER.work, _WORKER.keep = work, keep
+    gc.disable()
+
+
+def _chunk(sources: Sequence[Source]) -> list[tuple[str, str]]:
+    assert _WORKER.work is not None  # noqa: S101
+    made = []
+    for source in sources:
+        mark, checked, line = _one(source, _WORKER.work, keep=_WORKER.keep)
+        made.append((mark, line or written(checked)))
+    gc.collect()
+    return made
+
+
+def _in_processes(
+    sources: Sequence[Source], files: list[int], work: Work, jobs: int, keep: bool
+) -> Iterator[_Made]:
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
+    done = 0
+    pool = ProcessPoolExecutor(
+        jobs, get_context("spawn"), _start, (Work(work.rules, work.folders), keep)
+    )
+    try:
+        with pool:
+            for made in pool.map(_chunk, [[sources[i] for i in chunk] for chunk in chunks]):
+                for i, (mark, line) in zip(chunks[done], made, strict=True):
+                    checked = read(line, sources[i].path)
+                    if checked is None:
+                        mark, checked, line = _one(sources[i], work, keep=keep)
+                    yield i, mark, checked, line
+                done += 1
+    except BrokenProcessPool:
+        # What a worker died of may be one file: the rest is still to be checked, here.
+        for chunk in chunks[done:]:
+            for i in chunk:
+                yield (i, *_one(sources[i], work, keep=keep))
+
+
