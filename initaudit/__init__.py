@@ -25,9 +25,9 @@ class UnhealthyError(AssertionError):
 
 
 def audit(obj: object, **options: Any) -> Report:
-    """Audit a checkpoint and return what was found, measured and not judged.
+    """Audit a checkpoint or source and return what was found, measured and not judged.
 
-    ``obj`` is a path (file or folder), a mapping of names to arrays, or anything with a
+    ``obj`` is a path (of a file or folder, of either), a mapping of names to arrays, or anything with a
     ``state_dict()``. ``options`` are the fields of `initaudit.options.Options`, such as
     ``activation="relu"``, ``stage="init"`` or ``input_shape=(3, 32, 32)``.
 
@@ -37,14 +37,16 @@ def audit(obj: object, **options: Any) -> Report:
     """
     from pathlib import Path
 
-    from initaudit.auditing import audit_mapping, audit_paths
     from initaudit.options import Options
+    from initaudit.running import run
 
     if "input_shape" in options and options["input_shape"] is not None:
         options["input_shape"] = tuple(options["input_shape"])
     told = Options(**options)
     if isinstance(obj, str | PathLike):
-        return audit_paths([Path(obj)], told)
+        return run([Path(obj)], told)
+    from initaudit.auditing import audit_mapping
+
     if isinstance(obj, Mapping):
         return audit_mapping(obj, "mapping", told)
     if callable(state := getattr(obj, "state_dict", None)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -17,7 +16,8 @@ from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
 from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError
-from initaudit.finding import Fact, Finding, NetworkReport, Report
+from initaudit.finding import Fact, Finding, NetworkReport, Report, unexpected
+from initaudit.inputs import Input
 from initaudit.judge import Built, Stored, judge, judge_open
 from initaudit.network import Layer, Network, Site, Tensor, Unread
 from initaudit.options import Options, Progress, rules_for
@@ -51,35 +51,22 @@ def audit_mapping(arrays: Mapping[str, Any], name: str, options: Options) -> Rep
     return _report([_audited(lambda: checkpoint, name, options, rules, quiet)], 1)
 
 
-def audit_paths(paths: Sequence[Path], options: Options, progress: Progress = quiet) -> Report:
-    """Audit files and folders; what cannot be read is an `Unread` and the rest is judged.
+def audit_files(
+    files: Sequence[Input],
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress = quiet,
+) -> Report:
+    """Audit checkpoints; what cannot be read is an `Unread` and the rest is judged.
 
-    Raises:
-        OptionsError: for options that cannot be used.
+    A file that is not ``named`` does not make the report failed.
     """
-    rules = rules_for(options)
     audited: list[_Audited] = []
-    files = 0
-    for path in paths:
-        try:
-            found = reading.find_checkpoints(path) if _is_folder(path) else [path]
-        except CheckpointError as error:
-            audited.append(_unreadable(error.path, error.reason))
-            continue
-        files += len(found)
-        named = len(found) == 1
-        for file in found:
-            read = partial(reading.read_checkpoint, file)
-            one = _audited(read, str(file), options, rules, progress)
-            audited.append(one if named else replace(one, failed=False))
-    return _report(audited, files)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(path.stat().st_mode)
-    except (OSError, ValueError):
-        return False
+    for file in files:
+        read = partial(reading.read_checkpoint, file.path)
+        one = _audited(read, str(file.path), options, rules, progress)
+        audited.append(one if file.named else replace(one, failed=False))
+    return _report(audited, len(files))
 
 
 def _unreadable(path: str, reason: str) -> _Audited:
@@ -113,6 +100,8 @@ def _audited(
         return _unreadable(path, "needs more memory than there is")
     except RecursionError:
         return _unreadable(path, "is nested too deeply")
+    except Exception as error:  # noqa: BLE001  (the other inputs are still judged)
+        return _unreadable(path, f"could not be judged: {unexpected(error)}")
 
 
 def _judged(

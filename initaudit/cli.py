@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from initaudit import terminal
 from initaudit.config import LEVELS, Config, ConfigError
 from initaudit.config import find as find_config
 from initaudit.config import read as read_config
-from initaudit.finding import Report
+from initaudit.finding import Report, unexpected
 from initaudit.options import STAGES, Options, OptionsError
-from initaudit.report import FORMATS, Style
+from initaudit.report import FORMATS
 from initaudit.rulebook import RulebookError, Severity, load
 from initaudit.version import VERSION
 
 CLEAN, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
-_PIPE_WIDTH = 100
 _EPILOG = "Other commands: `initaudit explain RULE` and `initaudit rules`."
 
 
@@ -46,8 +44,18 @@ def _rule_list(ctx: Any, param: Any, values: Sequence[str]) -> tuple[str, ...]:
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
+def _pattern_list(ctx: Any, param: Any, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for value in values:
+        pattern, colon, rules = value.rpartition(":")
+        if not colon or not pattern or not rules:
+            raise click.BadParameter(f"{value!r}: write PATTERN:RULE", ctx, param)
+        found += [(pattern, rule.strip()) for rule in rules.split(",") if rule.strip()]
+    return tuple(found)
+
+
 @click.command(context_settings=_CONTEXT, epilog=_EPILOG)
-@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path())
 @click.option(
     "--select",
     multiple=True,
@@ -57,6 +65,32 @@ def _rule_list(ctx: Any, param: Any, values: Sequence[str]) -> tuple[str, ...]:
 )
 @click.option(
     "--ignore", multiple=True, metavar="RULE", callback=_rule_list, help="Leave these rules out."
+)
+@click.option(
+    "--extend-select",
+    multiple=True,
+    metavar="RULE",
+    callback=_rule_list,
+    help="Use these rules as well as those selected.",
+)
+@click.option(
+    "--per-file-ignores",
+    multiple=True,
+    metavar="PATTERN:RULE",
+    callback=_pattern_list,
+    help="Leave rules out in the files that a pattern matches.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders, in the manner of .gitignore.",
+)
+@click.option(
+    "--force-exclude",
+    is_flag=True,
+    default=None,
+    help="Leave them out even where they are named, as pre-commit does.",
 )
 @click.option(
     "--fail-on",
@@ -100,31 +134,105 @@ def _rule_list(ctx: Any, param: Any, values: Sequence[str]) -> tuple[str, ...]:
     type=click.Path(path_type=Path),
     help="A pyproject.toml to read instead of the nearest.",
 )
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Leave out the findings that this file holds.",
+)
+@click.option(
+    "--write-baseline",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write all findings to this file and exit with 0.",
+)
+@click.option("--statistics", is_flag=True, help="Print how often each rule was broken.")
+@click.option(
+    "--report-unused-ignores",
+    is_flag=True,
+    default=None,
+    help="Report comments that ignore findings and match none.",
+)
+@click.option(
+    "--stdin-filename",
+    type=click.Path(path_type=Path),
+    help="The name of the source on standard input (the path -).",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Number of processes that read source.")
+@click.option("--no-cache", is_flag=True, help="Read every file anew and keep nothing.")
+@click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for what unchanged files came to.  [default: .initaudit_cache]",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only findings and the closing line.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every layer and every place.")
 @click.version_option(VERSION, prog_name="initaudit")
-def audit(paths: tuple[Path, ...], config_path: Path | None, **given: Any) -> int:
-    """Audit the weights that networks start from: checkpoint files, or folders that hold them.
+def audit(paths: tuple[str, ...], config_path: Path | None, **given: Any) -> int:
+    """Audit the weights that networks start from, in source and in checkpoints.
+
+    A PATH is a Python file, a notebook, a checkpoint, a folder that holds such, or - for source
+    on standard input.
 
     Exits with 0 when nothing was found, 1 for findings, 2 when an input could not be judged.
     """
     if not paths:
-        raise click.UsageError("name a checkpoint or a folder: initaudit model.safetensors")
-    from initaudit.auditing import audit_paths
+        raise click.UsageError("name a file or a folder: initaudit src/ model.safetensors")
+    if "" in paths:
+        raise click.UsageError("a PATH is empty: was it meant to come from a variable?")
+    from initaudit.running import run
 
     settings = _settings(config_path, given)
+    named = tuple(map(Path, paths))
     target = given["output_file"]
-    _refuse_overwriting(target, paths)
+    _refuse_overwriting(target, named)
+    known = _baseline(settings.baseline, given["write_baseline"])
     start = time.monotonic()
     try:
-        with _Watcher.on_terminal() as watcher:
-            report = audit_paths(paths, settings.options, watcher)
+        with terminal.Watcher.on_terminal() as watcher:
+            report = run(named, settings.options, watcher, _stdin(named, given["stdin_filename"]))
     except OptionsError as error:
         raise click.UsageError("\n".join(error.mistakes)) from None
+    if given["write_baseline"] is not None:
+        return _keep(report, given["write_baseline"])
+    report = known(report)
     if settings.format == "text" and given["verbose"]:
         report = replace(report, seconds=time.monotonic() - start)
-    _write(FORMATS[settings.format](report, _style(target, given)), target)
+    style = terminal.style(
+        to_file=target is not None, verbose=given["verbose"], quiet=given["quiet"]
+    )
+    style = replace(style, statistics=given["statistics"])
+    _write(FORMATS[settings.format](report, style), target)
     return _exit_code(report, settings, exit_zero=given["exit_zero"])
+
+
+def _stdin(paths: Sequence[Path], name: Path | None) -> tuple[str, bytes] | None:
+    if Path("-") not in paths:
+        return None
+    return str(name or "-"), click.get_binary_stream("stdin").read()
+
+
+def _baseline(path: Path | None, written: Path | None) -> Callable[[Report], Report]:
+    """Return the function that leaves out what the baseline holds; read before the work."""
+    if path is None or written is not None:
+        return lambda report: report
+    from initaudit.baseline import BaselineError, read, without
+
+    try:
+        known = read(path)
+    except BaselineError as error:
+        raise click.UsageError(str(error)) from None
+    return lambda report: without(report, known, path)
+
+
+def _keep(report: Report, path: Path) -> int:
+    """Write the baseline and say so."""
+    from initaudit.baseline import written
+
+    _write(written(report, path), path)
+    number = len(report.findings)
+    sys.stderr.write(f"{path}: {number:,} finding{'' if number == 1 else 's'} written\n")
+    for entry in report.unread:
+        sys.stderr.write(f"{entry.site.path}: not read: {entry.reason}\n")
+    return FAILED if report.failed else CLEAN
 
 
 @click.command(context_settings=_CONTEXT)
@@ -139,7 +247,7 @@ def explain(rule: str, rule_folders: tuple[Path, ...]) -> int:
     page = found[0]
     head = f"{page.severity.name.lower()}, {page.confidence.name.lower()} confidence"
     limits = ", ".join(f"{k} = {v:g}" for k, v in page.limits.items())
-    _write(f"{page.markdown}\nSeverity: {head}. Limits: {limits or 'none'}.\n", None)
+    _write(f"{page.markdown}\nSeverity: {head}. Limits: {limits or 'none'}.\n")
     return CLEAN
 
 
@@ -153,7 +261,7 @@ def rules(rule_folders: tuple[Path, ...]) -> int:
         f"{r.id}  {r.name:<{widest}}  {r.severity.name.lower():<7}  {_sentence(r.summary)}"
         for r in known.values()
     ]
-    _write("\n".join(lines) + "\n", None)
+    _write("\n".join(lines) + "\n")
     return CLEAN
 
 
@@ -179,10 +287,9 @@ def _run(command: click.Command, words: list[str], name: str) -> int:
         return FAILED
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of the pipe has left: what remains to be flushed must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLEAN
+    except Exception as error:  # noqa: BLE001  (no traceback reaches a user)
+        click.echo(f"Error: {unexpected(error)}", err=True)
+        return FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +298,22 @@ class _Settings:
     format: str
     fail_on: Severity
     strict: bool
+    baseline: Path | None
 
 
 def _settings(config_path: Path | None, given: Mapping[str, Any]) -> _Settings:
     config = _config(config_path)
     values = dict(config.values)
     for key in ("stage", "activation", "input_shape", "seed", "samples", "output_format",
-                "fail_on", "strict"):  # fmt: skip
+                "fail_on", "strict", "force_exclude", "baseline", "cache_dir", "jobs",
+                "report_unused_ignores"):  # fmt: skip
         if given[key] is not None:
             values[key] = given[key]
     for key in ("select", "ignore"):
         if given[key]:
             values[key] = given[key]
+    for key in ("extend_select", "exclude"):
+        values[key] = (*values.get(key, ()), *given[key])
     folders = (*map(Path, values.get("rules", ())), *given["rule_folders"])
     shape = values.get("input_shape")
     defaults = Options()
@@ -217,11 +328,43 @@ def _settings(config_path: Path | None, given: Mapping[str, Any]) -> _Settings:
         ignore=tuple(values.get("ignore", ())),
         limits=config.limits,
         rules=folders,
+        extend_select=values["extend_select"],
+        per_file_ignores=_merged(values.get("per_file_ignores", {}), given["per_file_ignores"]),
+        exclude=values["exclude"],
+        force_exclude=values.get("force_exclude", False),
+        base=None if config.path is None else config.path.absolute().parent,
+        cache=_cache(values, config, off=given["no_cache"]),
+        jobs=values.get("jobs"),
+        strict=bool(values.get("strict", False)),
+        unused_ignores=values.get("report_unused_ignores", False),
     )
     level = Severity[values.get("fail_on", "warning").upper()]
-    return _Settings(options, values.get("output_format", "text"), level, bool(
-        values.get("strict", False)
-    ))  # fmt: skip
+    baseline = values.get("baseline")
+    return _Settings(
+        options,
+        values.get("output_format", "text"),
+        level,
+        options.strict,
+        None if baseline is None else Path(baseline),
+    )
+
+
+def _merged(
+    config: Mapping[str, Sequence[str]], given: Sequence[tuple[str, str]]
+) -> Mapping[str, tuple[str, ...]]:
+    merged = {pattern: tuple(rules) for pattern, rules in config.items()}
+    for pattern, rule in given:
+        merged[pattern] = (*merged.get(pattern, ()), rule)
+    return merged
+
+
+def _cache(values: Mapping[str, Any], config: Config, *, off: bool) -> Path | None:
+    """Return the folder of the cache: the one given, else one beside the configuration."""
+    if off or not values.get("cache", True):
+        return None
+    if "cache_dir" in values:
+        return Path(values["cache_dir"])
+    return (Path() if config.path is None else config.path.parent) / ".initaudit_cache"
 
 
 def _config(path: Path | None) -> Config:
@@ -245,86 +388,35 @@ def _sentence(summary: str) -> str:
     return " ".join(summary.split()).split(". ")[0].rstrip(".") + "."
 
 
-def _style(target: Path | None, given: Mapping[str, Any]) -> Style:
-    terminal = target is None and sys.stdout.isatty()
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    encoding = (sys.stdout.encoding or "ascii").lower() if target is None else "utf-8"
-    width = _columns() if terminal or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Style(
-        width=width,
-        colour=colour,
-        verbose=given["verbose"],
-        quiet=given["quiet"],
-        ascii=not encoding.startswith("utf"),
-    )
-
-
-def _columns() -> int:
-    import shutil
-
-    return shutil.get_terminal_size((_PIPE_WIDTH, 25)).columns
-
-
-def _write(text: str, target: Path | None) -> None:
-    if target is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
+def _write(text: str, target: Path | None = None) -> None:
     try:
-        target.write_text(text, encoding="utf-8")
+        if target is None:
+            terminal.write(text)
+        else:
+            target.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise click.UsageError(f"{target}: cannot be written: {error.strerror}") from None
+        where = "standard output" if target is None else target
+        raise click.ClickException(f"{where}: cannot be written: {error.strerror}") from None
 
 
 def _refuse_overwriting(target: Path | None, paths: Sequence[Path]) -> None:
+    """Refuse a report over an input: a named file, a shard of it or a file of a named folder."""
     if target is None or not target.exists():
         return
-    if any(path.exists() and path.samefile(target) for path in paths):
-        raise click.UsageError(f"{target}: is an input; the report may not replace it")
+    from initaudit.checkpoint import reading, settings
+    from initaudit.inputs import SOURCES
+
+    kinds = (*reading.FORMATS, *reading.REFUSED, settings.FILE, *SOURCES)
+    stored = target.name.lower().endswith(kinds)
+    if stored or any(path.exists() and path.samefile(target) for path in paths):
+        raise click.UsageError(
+            f"{target}: is a checkpoint, source or an input; the report may not replace it"
+        )
 
 
 def _exit_code(report: Report, settings: _Settings, *, exit_zero: bool) -> int:
     if report.failed or (settings.strict and report.unread):
         return FAILED
     found = report.worst is not None and report.worst >= settings.fail_on
+    found |= bool(report.unused) and settings.fail_on <= Severity.WARNING
     return FOUND if found and not exit_zero else CLEAN
-
-
-class _Watcher(AbstractContextManager["_Watcher"]):
-    """A progress bar on standard error, from the first second on and only for a person."""
-
-    DELAY = 1.0
-
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown
-        self._start = time.monotonic()
-        self._bar: Any = None
-        self._task: Any = None
-
-    @classmethod
-    def on_terminal(cls) -> _Watcher:
-        """Return a watcher that shows a bar only where standard error is a terminal."""
-        return cls(shown=sys.stderr.isatty() and os.environ.get("TERM") != "dumb")
-
-    def __call__(self, what: str, share: float) -> None:
-        """Say what is being done and how far it is."""
-        if not self._shown or time.monotonic() - self._start < self.DELAY:
-            return
-        if self._bar is None:
-            self._bar = _bar()
-            self._bar.start()
-            self._task = self._bar.add_task(what, total=1.0)
-        self._bar.update(self._task, description=what, completed=share)
-
-    def __exit__(self, *details: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True)

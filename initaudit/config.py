@@ -76,6 +76,9 @@ def read(path: Path) -> Config:
         raise ConfigError(path, mistakes)
     if "rules" in values:
         values["rules"] = [str(path.parent / folder) for folder in values["rules"]]
+    for key in ("baseline", "cache_dir"):
+        if key in values:
+            values[key] = str(path.parent / values[key])
     return Config(path, values, limits)
 
 
@@ -109,6 +112,10 @@ def _strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(v, str) for v in value)
 
 
+def _lists(value: object) -> bool:
+    return isinstance(value, dict) and all(_strings(v) for v in value.values())
+
+
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -124,6 +131,8 @@ def _one_of(words: tuple[str, ...]) -> tuple[Callable[[object], bool], str]:
 _TRUTH = (lambda value: isinstance(value, bool), "true or false")
 _LIST = (_strings, "a list of strings")
 _NUMBER = (_whole, "a whole number")
+_STRING = (lambda value: isinstance(value, str), "a string")
+_FEW = (lambda value: _whole(value) and value > 0, "a whole number above zero")
 
 _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "select": _LIST,
@@ -131,11 +140,20 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "rules": _LIST,
     "fail-on": _one_of(LEVELS),
     "stage": _one_of(STAGES),
-    "activation": (lambda value: isinstance(value, str), "a string"),
+    "activation": _STRING,
     "input-shape": (_shape, "a list of whole numbers above zero"),
     "output-format": _one_of(tuple(FORMATS)),
     "seed": _NUMBER,
     "samples": _NUMBER,
     "probe": _TRUTH,
     "strict": _TRUTH,
+    "extend-select": _LIST,
+    "per-file-ignores": (_lists, "a table of lists, such as {\"tests/*\" = [\"IA401\"]}"),
+    "exclude": _LIST,
+    "force-exclude": _TRUTH,
+    "baseline": _STRING,
+    "cache": _TRUTH,
+    "cache-dir": _STRING,
+    "jobs": _FEW,
+    "report-unused-ignores": _TRUTH,
 }

@@ -154,6 +154,7 @@ class Report:
     """All that one run of the audit has to say.
 
     ``unused`` and ``stale`` are comments and entries of the baseline that matched no finding.
+    ``judged`` are the paths of the inputs, ``rules`` the ids of the rules that were on.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -167,6 +168,8 @@ class Report:
     known: int = 0
     unused: tuple[Unused, ...] = ()
     stale: tuple[Stale, ...] = ()
+    judged: tuple[str, ...] = ()
+    rules: frozenset[str] = frozenset()
 
     @property
     def worst(self) -> Severity | None:
@@ -190,3 +193,9 @@ class Report:
             known=self.known,
             rules=dict(sorted(Counter(f.rule for f in self.findings).items())),
         )
+
+
+def unexpected(error: BaseException) -> str:
+    """Return one line for a failure that nothing foresaw."""
+    what = " ".join(str(error).split()) or "no details"
+    return f"an unexpected failure, please report it: {type(error).__name__}: {what}"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from initaudit.rulebook import Rule, RulebookError, chosen, load, unmatched, with_limits
-from initaudit.signal import ACTIVATIONS
 
 STAGES = ("auto", "init", "trained")
 FEWEST_SAMPLES = 16
@@ -34,6 +33,13 @@ class Options:
     thresholds by rule and name; ``rules`` are folders of pages merged over the built-in ones.
     ``samples`` random inputs are drawn from ``seed``; ``probe`` is a few training steps on the
     replica. ``threads`` read the file.
+
+    For source: ``extend_select`` adds to what is selected; ``per_file_ignores`` maps patterns in
+    the manner of .gitignore, against paths below ``base``, to rules; ``exclude`` are such patterns
+    of what is left out of folders, and with ``force_exclude`` of files that are named too.
+    ``cache`` is a folder for what unchanged files came to, None for none; ``jobs`` the number of
+    processes, None for what pays. ``strict`` parses files that hold nothing to judge, so that
+    faults of their syntax are reported; ``unused_ignores`` reports comments that match nothing.
     """
 
     stage: str = "auto"
@@ -47,10 +53,32 @@ class Options:
     limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     rules: tuple[Path, ...] = ()
     threads: int = 1
+    extend_select: tuple[str, ...] = ()
+    per_file_ignores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+    force_exclude: bool = False
+    base: Path | None = None
+    cache: Path | None = None
+    jobs: int | None = None
+    strict: bool = False
+    unused_ignores: bool = False
 
 
 def rules_for(options: Options) -> Mapping[str, Rule]:
     """Return the rules that are on, with their limits.
+
+    Raises:
+        OptionsError: with everything in the options that is wrong.
+    """
+    every = every_rule(options)
+    on = chosen(every, options.select, options.ignore)
+    if options.extend_select:
+        on |= chosen(every, options.extend_select, options.ignore)
+    return {key: rule for key, rule in every.items() if key in on}
+
+
+def every_rule(options: Options) -> Mapping[str, Rule]:
+    """Return all rules, on or off, with their limits.
 
     Raises:
         OptionsError: with everything in the options that is wrong.
@@ -60,14 +88,15 @@ def rules_for(options: Options) -> Mapping[str, Rule]:
         rules = load(options.rules)
     except RulebookError as error:
         raise OptionsError([*mistakes, str(error)]) from None
-    for pattern in unmatched(rules, (*options.select, *options.ignore)):
+    for pattern in unmatched(rules, (*options.select, *options.extend_select, *options.ignore)):
         mistakes.append(f"{pattern!r} names no rule: `initaudit rules` lists them")
+    for glob, names in options.per_file_ignores.items():
+        for pattern in unmatched(rules, names):
+            mistakes.append(f"per-file-ignores: {glob!r}: {pattern!r} names no rule")
     mistakes += limit_mistakes(rules, options.limits)
     if mistakes:
         raise OptionsError(mistakes)
-    on = chosen(rules, options.select, options.ignore)
-    limited = with_limits(rules, options.limits)
-    return {key: rule for key, rule in limited.items() if key in on}
+    return with_limits(rules, options.limits)
 
 
 def limit_mistakes(
@@ -89,19 +118,29 @@ def limit_mistakes(
     return mistakes
 
 
+def _activation(name: str) -> list[str]:
+    # Imported here, for it needs NumPy, which a run over source alone does not.
+    from initaudit.signal import ACTIVATIONS
+
+    if name in ACTIVATIONS:
+        return []
+    return [f"activation {name!r} is not known: use one of {', '.join(sorted(ACTIVATIONS))}"]
+
+
 def _values(options: Options) -> list[str]:
     mistakes = []
     if options.stage not in STAGES:
         mistakes.append(f"stage {options.stage!r}: must be one of {', '.join(STAGES)}")
-    if options.activation is not None and options.activation not in ACTIVATIONS:
-        known = ", ".join(sorted(ACTIVATIONS))
-        mistakes.append(f"activation {options.activation!r} is not known: use one of {known}")
+    if options.activation is not None:
+        mistakes += _activation(options.activation)
     if not FEWEST_SAMPLES <= options.samples <= MOST_SAMPLES:
         mistakes.append(
             f"samples {options.samples}: must lie between {FEWEST_SAMPLES} and {MOST_SAMPLES:,}"
         )
     if options.seed < 0:
         mistakes.append(f"seed {options.seed}: must not be negative")
+    if options.jobs is not None and options.jobs < 1:
+        mistakes.append(f"jobs {options.jobs}: must be above zero")
     shape = options.input_shape
     if shape is not None and (not shape or any(extent < 1 for extent in shape)):
         mistakes.append("input shape: must be whole numbers above zero, such as 3,224,224")

@@ -99,7 +99,7 @@ def find_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     for here, folders, files in os.walk(root, onerror=lambda e: found.add(Path(e.filename))):
         folders[:] = [name for name in folders if not name.startswith(".")]
         seen += files
-        found.update(_within(Path(here), files))
+        found.update(within(Path(here), files))
     if not found:
         raise CheckpointError(_shown(root), _empty(seen))
     return sorted(found)
@@ -129,7 +129,7 @@ def _chosen(path: Path) -> tuple[Path, list[Path]]:
         files = [entry.name for entry in path.iterdir() if not entry.is_dir()]
     except OSError as error:
         raise CheckpointError(_shown(path), pieces.explained(error)) from None
-    found = _within(path, files)
+    found = within(path, files)
     if not found:
         raise CheckpointError(_shown(path), _empty(files))
     main = next((file for name in _MAIN for file in found if file.name == name), None)
@@ -146,7 +146,7 @@ def _chosen(path: Path) -> tuple[Path, list[Path]]:
     return chosen, [file for file in found if file != chosen]
 
 
-def _within(folder: Path, files: list[str]) -> list[Path]:
+def within(folder: Path, files: list[str]) -> list[Path]:
     """Return the checkpoints among the files of a folder."""
     found = {name for name in files if name.lower().endswith(WALKED)}
     for name in sorted(found):

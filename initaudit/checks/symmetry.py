@@ -29,6 +29,8 @@ def duplicated_rows(subject: Stored, limits: Limits) -> Iterator[Hit]:
         rows = tensor.rows
         if layer is None or rows is None or not _has_units(layer, tensor, last, limits):
             continue
+        if _reads_apart(layer, tensor, placed=layer.name in inside):
+            continue
         share = rows.duplicated / rows.count
         whole = rows.duplicated == rows.count
         if layer.name in inside:
@@ -103,6 +105,15 @@ def _has_units(layer: Layer, tensor: Tensor, last: Layer | None, limits: Limits)
         and tensor.rows.count >= limits["units"]
         and tensor.count // tensor.rows.count >= limits["units"]
     )
+
+
+def _reads_apart(layer: Layer, tensor: Tensor, *, placed: bool) -> bool:
+    """Return whether units have inputs of their own, so that equal rows are no copies.
+
+    So it is in grouped convolutions, such as fixed depthwise blurs; without a place, a kernel that
+    reads one channel may be one.
+    """
+    return _grouped(layer) or (layer.op != "linear" and not placed and 1 in tensor.shape[:2])
 
 
 def _between(network: Network) -> Iterator[tuple[Layer, list[Layer], list[Layer]]]:

@@ -16,7 +16,8 @@ class Style:
     """How a report may look; a format uses what it can.
 
     ``width`` is in terminal cells. ``quiet`` leaves only findings and the closing line,
-    ``verbose`` leaves nothing out, ``ascii`` writes nothing beyond ASCII.
+    ``verbose`` leaves nothing out, ``ascii`` writes nothing beyond ASCII, ``statistics`` adds how
+    often each rule was broken.
     """
 
     width: int
@@ -24,6 +25,7 @@ class Style:
     verbose: bool = False
     quiet: bool = False
     ascii: bool = False
+    statistics: bool = False
 
 
 Format = Callable[[Report, Style], str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 
 from rich.console import Console
@@ -22,6 +23,13 @@ from initaudit.report.blocks import (
 from initaudit.report.checklist import Answer, answers
 from initaudit.report.placing import by_network, on_path, worst_by_layer, worst_first
 from initaudit.report.rows import Row, rows
+from initaudit.report.source import (
+    is_source,
+    source_blocks,
+    stale_lines,
+    statistics_lines,
+    unused_lines,
+)
 from initaudit.report.table import layer_table, legend
 from initaudit.report.wording import count, name, percent, prose, tally
 
@@ -90,14 +98,21 @@ def render(report: Report, style: Style) -> str:
 
 def _paragraphs(report: Report, style: Style, console: Console) -> list[list[Text]]:
     parts: list[list[Text]] = []
+    source = [f for f in report.findings if is_source(f)]
+    stored = replace(report, findings=tuple(f for f in report.findings if not is_source(f)))
+    parts += source_blocks(source, style, console)
     if style.quiet:
-        parts += [finding_block(f, style, console) for f in worst_first(report.findings)]
+        parts += [finding_block(f, style, console) for f in worst_first(stored.findings)]
     else:
-        held, loose = by_network(report)
+        held, loose = by_network(stored)
         for network, findings in zip(report.networks, held, strict=True):
-            parts += _network(network, findings, report.findings, style, console)
+            parts += _network(network, findings, stored.findings, style, console)
         parts += [finding_block(f, style, console) for f in loose]
         parts.append(unread_lines(report.unread, style, console))
+        parts.append(stale_lines(report.stale, style, console))
+    parts.append(unused_lines(report.unused, style, console))
+    if style.statistics:
+        parts.append(statistics_lines(report, report.findings, style))
     parts.append(wrapped(_closing(report, style), console))
     spaced: list[list[Text]] = []
     for part in parts:
@@ -202,6 +217,8 @@ def _closing(report: Report, style: Style) -> Text:
     text.append(count(summary.files, "file"))
     if summary.unread:
         text.append(f", {summary.unread:,} not read", style="magenta")
+    apart = [(summary.ignored, "ignored by comments"), (summary.known, "known from the baseline")]
+    text.append("".join(f", {number:,} {how}" for number, how in apart if number))
     if report.failed:
         text.append("; an input could not be judged", style="bold red")
     if style.verbose and summary.seconds is not None:

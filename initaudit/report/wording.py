@@ -126,8 +126,10 @@ def shape(dimensions: Sequence[int | None], style: Style) -> str:
 
 
 def place(site: Site, style: Style) -> str:
-    """Return where a site is: path, line and column, then the tensor or the layer."""
+    """Return where a site is: path, cell, line and column, then the tensor or the layer."""
     where = name(site.path, style)
+    if site.cell is not None:
+        where += f":cell {site.cell}"
     for part in (site.line, site.column if site.line is not None else None):
         if part is not None:
             where += f":{part}"

@@ -77,7 +77,7 @@ def check_files(
     for done, (i, mark, checked, line) in enumerate(_checked(sources, left, work, jobs, keep)):
         made[i] = checked
         if known is not None and mark:
-            known.put(sources[i].path, mark, line)
+            known.put(sources[i].path, mark, line, always=sources[i].always)
         progress(done / len(left))
     if known is not None:
         known.save()
@@ -85,12 +85,12 @@ def check_files(
 
 
 def _known(source: Source, cache: Cache, made: list[Checked | None], i: int) -> bool:
-    if source.content is not None or source.always:
-        # A file that is always parsed may hold what the cached result left unread.
+    if source.content is not None:
         return False
     content = _content(source)
     if isinstance(content, bytes):
-        made[i] = cache.get(source.path, digest(source.path, content))
+        mark = digest(source.path, content)
+        made[i] = cache.get(source.path, mark, always=source.always)
     return made[i] is not None
 
 
@@ -127,7 +127,7 @@ def _one(source: Source, work: Work, *, keep: bool) -> tuple[str, Checked, str]:
     checked = check_bytes(
         content, source.path, work.rules, lambda: work.catalogue, always=source.always
     )
-    if not keep or source.content is not None or source.always:
+    if not keep or source.content is not None:
         return "", checked, ""
     return digest(source.path, content), checked, written(checked)
 
@@ -218,5 +218,3 @@ def _in_processes(
         for chunk in chunks[done:]:
             for i in chunk:
                 yield (i, *_one(sources[i], work, keep=keep))
-
-

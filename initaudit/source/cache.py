@@ -171,9 +171,9 @@ class Cache:
                 )  # fmt: skip
         return made
 
-    def get(self, path: str, digest: str) -> Checked | None:
+    def get(self, path: str, digest: str, *, always: bool = False) -> Checked | None:
         """Return what a file came to, if that is known of just these bytes."""
-        name = json.dumps(path)
+        name = _name(path, always=always)
         known, line = self._lines.get(name, ("", b""))
         if known != digest:
             return None
@@ -182,9 +182,9 @@ class Cache:
             self._used.add(name)
         return found
 
-    def put(self, path: str, digest: str, line: str) -> None:
+    def put(self, path: str, digest: str, line: str, *, always: bool = False) -> None:
         """Keep what a file came to, as `written` gives it."""
-        name = json.dumps(path)
+        name = _name(path, always=always)
         self._lines[name] = (digest, line.encode("ascii"))
         self._used.add(name)
         self._changed = True
@@ -195,7 +195,7 @@ class Cache:
             return
         lines = [self.key.encode()]
         for name, (known, line) in self._lines.items():
-            if name in self._used or os.path.exists(json.loads(name)):
+            if name in self._used or os.path.exists(json.loads(name)[0]):
                 lines.append(b"\t".join((known.encode(), name.encode(), line)))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -210,6 +210,11 @@ class Cache:
                 os.unlink(made)
         except OSError:
             return
+
+
+def _name(path: str, *, always: bool) -> str:
+    """Return what a file is listed under: one that is always parsed may come to more."""
+    return json.dumps([path, always])
 
 
 def _once(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from initaudit.catalogue import Catalogue
 from initaudit.claims import Hit, finding, registered
-from initaudit.finding import Finding, Unused
+from initaudit.finding import Finding, Unused, unexpected
 from initaudit.network import Site, Unread
 from initaudit.rulebook import Rule
 from initaudit.source.file import File
@@ -64,7 +64,10 @@ def check_bytes(
     *,
     always: bool = False,
 ) -> Checked:
-    """Check a file's bytes; one that holds nothing to judge is not parsed, unless ``always``."""
+    """Check a file's bytes.
+
+    One that holds nothing to judge is only parsed where it is ``always`` to be, for its syntax.
+    """
     notebook: Notebook | None = None
     worth = worth_parsing(content)
     try:
@@ -81,22 +84,21 @@ def check_bytes(
         return Checked(path, outline=outline_text(text, path))
     except NotebookError as error:
         return Checked(path, unread=(Unread(Site(path), str(error)),))
-    if worth or always:
+    if worth:
         made = catalogue if isinstance(catalogue, Catalogue) else catalogue()
         checked = check_text(text, path, rules, made)
     else:
-        checked = Checked(path, outline=outline_text(text, path), ignores=read_ignores(text))
+        parsed = _parsed(text, path) if always else None
+        unread = (parsed,) if isinstance(parsed, Unread) else ()
+        checked = Checked(path, (), outline_text(text, path), unread, read_ignores(text))
     return checked if notebook is None else _in_cells(checked, notebook)
 
 
 def check_text(text: str, path: str, rules: Mapping[str, Rule], catalogue: Catalogue) -> Checked:
     """Check the text of one file against the rules that judge source."""
-    try:
-        module = parse(text, path)
-    except (SyntaxError, ValueError) as error:
-        return Checked(path, unread=(Unread(_error_site(error, path), _reason(error)),))
-    except (RecursionError, MemoryError):
-        return Checked(path, unread=(Unread(Site(path), TOO_DEEP),))
+    module = _parsed(text, path)
+    if isinstance(module, Unread):
+        return Checked(path, unread=(module,))
     file = File(module, catalogue)
     found, unread = _hits(file, rules)
     ignores = read_ignores(text)
@@ -159,6 +161,15 @@ def settled(
     return Settled(tuple(findings), ignored, tuple(unused))
 
 
+def _parsed(text: str, path: str) -> Module | Unread:
+    try:
+        return parse(text, path)
+    except (SyntaxError, ValueError) as error:
+        return Unread(_error_site(error, path), _reason(error))
+    except (RecursionError, MemoryError):
+        return Unread(Site(path), TOO_DEEP)
+
+
 def _hits(file: File, rules: Mapping[str, Rule]) -> tuple[list[tuple[Rule, Hit]], list[Unread]]:
     """Return what all rules find; one that fails leaves the others their say."""
     import initaudit.source.checks  # noqa: F401  (they register themselves)
@@ -174,9 +185,9 @@ def _hits(file: File, rules: Mapping[str, Rule]) -> tuple[list[tuple[Rule, Hit]]
             found += [(rule, hit) for hit in check(file, rule.limits)]
         except RecursionError:
             unread.append(Unread(Site(file.module.path), f"{TOO_DEEP} by {rule.id}"))
-        except Exception as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())
-            reason = f"{rule.id} failed, the other rules were applied ({said})"
+        except Exception as error:  # noqa: BLE001  (the other rules are still applied)
+            reason = f"could not be judged by {rule.id}, only by the other rules: "
+            reason += unexpected(error)
             unread.append(Unread(Site(file.module.path), reason))
     return found, unread
 

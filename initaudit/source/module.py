@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -213,7 +215,10 @@ def parse(text: str, path: str) -> Module:
         SyntaxError: where the text is no Python; ValueError for NUL bytes; RecursionError and
             MemoryError for nesting beyond what the parser takes.
     """
-    tree = ast.parse(text, path)
+    with warnings.catch_warnings():
+        # Escapes that are no escapes are another linter's business.
+        warnings.simplefilter("ignore")
+        tree = ast.parse(text, path)
     module = Module(path, text, tree)
     lists: dict[type[ast.AST], list[Any]] = {
         ast.Call: module.calls,
@@ -234,20 +239,53 @@ def parse(text: str, path: str) -> Module:
     }
     parents = module.parents
     stack: list[ast.AST] = [tree]
-    pop, skip = stack.pop, (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+    pop, push, fields, kinds = stack.pop, stack.append, _FIELDS, lists.get
     while stack:
         node = pop()
-        kept = lists.get(type(node))
+        kind = type(node)
+        kept = kinds(kind)
         if kept is not None:
             kept.append(node)
-        children: list[ast.AST] = []
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if isinstance(value, list):
-                children += [x for x in value if isinstance(x, ast.AST)]
-            elif isinstance(value, ast.AST) and not isinstance(value, skip):
-                children.append(value)
-        for child in children:
-            parents[child] = node
-        stack += reversed(children)
+        # Backwards, so that what stands first is popped first.
+        for name in fields[kind]:
+            value = getattr(node, name)
+            if value is None:
+                continue
+            if type(value) is not list:
+                parents[value] = node
+                if type(value) not in _LEAVES:
+                    push(value)
+            else:
+                for child in reversed(value):
+                    if child is not None:
+                        parents[child] = node
+                        if type(child) not in _LEAVES:
+                            push(child)
     return module
+
+
+def _node_fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Return the fields of a kind of node that hold nodes, the last one first."""
+    return tuple(name for name in reversed(kind._fields) if name not in _PLAIN.get(kind, _WORDS))
+
+
+# Fields that hold text, numbers or one of the few operators, which all places share.
+_WORDS = frozenset(
+    {"ctx", "op", "ops", "name", "id", "attr", "arg", "asname", "module", "level", "type_comment",
+     "kind", "str", "lineno", "is_async", "simple", "conversion", "tag", "kwd_attrs", "rest"}
+)  # fmt: skip
+_PLAIN: dict[type[ast.AST], frozenset[str]] = {
+    ast.Constant: frozenset({"value", "kind"}),
+    ast.Global: frozenset({"names"}),
+    ast.Nonlocal: frozenset({"names"}),
+    ast.MatchSingleton: frozenset({"value"}),
+}
+if sys.version_info >= (3, 12):
+    # The name of a type alias is a node, unlike any other name.
+    _PLAIN[ast.TypeAlias] = frozenset()
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
+    kind: _node_fields(kind)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.Break, ast.Continue})

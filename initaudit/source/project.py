@@ -16,8 +16,7 @@ _WORDS = re.compile(r"\b\w*(?:init|reset|param)\w*\b", re.IGNORECASE)
 _CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 _HEAD = re.compile(r"^class (\w+)\s*(?:\(([^()]*)\))?\s*:", re.MULTILINE)
 _REACHED = re.compile(
-    r"""(?:(?<!\bself)(?<!super\(\))(?<!\b[A-Z])(?<!\b[A-Z]\w)(?<!Model)(?<!Module)\.|["'])"""
-    r"(\w*(?:init|reset)\w*(?:weight|param|kernel|bias|module|layer)\w*)\b"
+    r"""(?:([\w()\[\]]+)\.|["'])(\w*(?:init|reset)\w*(?:weight|param|kernel|bias|module|layer)\w*)\b"""
 )
 _MADE = re.compile(r"\b([A-Z]\w*)\(")
 _TESTED = re.compile(r"isinstance\s*\(([^)]*(?:\([^)]*\))?[^)]*)\)")
@@ -52,15 +51,18 @@ class Outline:
 def outline_text(text: str, path: str, *, own: bool = True) -> Outline:
     """Return the outline of a file that needs no closer look.
 
-    Without a syntax tree each class of it counts as maker of all that it makes (``own``).
+    Without a syntax tree what stands behind a class counts as made by it (``own``).
     """
     words: dict[str, int] = {}
     for match in _WORDS.finditer(text):
         words[match[0]] = words.get(match[0], 0) + 1
     tested = {word for match in _TESTED.finditer(text) for word in re.findall(r"\w+", match[1])}
-    defined = frozenset({"", *_CLASS.findall(text)})
-    makers = dict.fromkeys(_MADE.findall(text), defined) if own else {}
-    reached = frozenset((word, -1) for word in _REACHED.findall(text)) if own else frozenset()
+    makers = _makers(text) if own else {}
+    reached = frozenset(
+        (word, -1)
+        for through, word in (_REACHED.findall(text) if own else ())
+        if through not in {"self", "super()"} and not through[:1].isupper()
+    )
     classes = {m[1]: (_bases(m[2] or ""), frozenset[str]()) for m in _HEAD.finditer(text) if own}
     return Outline(path, words, frozenset(tested), classes, makers, dispatched=reached)
 
@@ -69,6 +71,18 @@ def _bases(text: str) -> tuple[str, ...]:
     """Return the last word of each base in the brackets of a class."""
     words = (part.partition("[")[0].strip().rpartition(".")[2] for part in text.split(","))
     return tuple(word for word in words if word and "=" not in word)
+
+
+def _makers(text: str) -> Mapping[str, frozenset[str]]:
+    """Return which classes call each capitalised name, by where the classes begin."""
+    found: dict[str, set[str]] = {}
+    heads = [(m.start(), m[1]) for m in _CLASS.finditer(text)]
+    starts = [(0, ""), *heads]
+    for (start, owner), (end, _) in zip(starts, [*heads, (len(text), "")], strict=True):
+        for name in _MADE.findall(text, start, end):
+            if name != owner:
+                found.setdefault(name, set()).add(owner)
+    return {name: frozenset(owners) for name, owners in found.items()}
 
 
 def outline(file: File) -> Outline:
@@ -183,7 +197,11 @@ def _filled(project: Project, name: str, kind: str) -> bool:
         seen.add(one)
         if any(project.passes.get(n, frozenset()) & wanted for n in (one, *project.ancestors(one))):
             return True
-        # Code outside of classes is not followed: it makes objects of everything.
+        if any(
+            "" in by.makers.get(one, ()) and by.passes.get("", frozenset()) & wanted
+            for by in project.outlines
+        ):
+            return True
         left += [maker for maker in project.makers.get(one, ()) if maker]
     return False
 

@@ -85,6 +85,21 @@ def over(loop: ast.For, methods: frozenset[str]) -> tuple[str, ...]:
     return dotted(call.func.value) if call.func.attr in methods else ()
 
 
+def governs(file: File, later: ast.AST, earlier: ast.AST) -> bool:
+    """Return whether the later of two nodes runs wherever the earlier has run."""
+    module = file.module
+    block = module.parents.get(module.statement(later))
+    if block is None or isinstance(block, ast.For | ast.While):
+        return False
+    inner: ast.AST = earlier
+    for around in module.around(earlier):
+        if around is block:
+            body = getattr(around, "body", [])
+            return (inner in body) == (module.statement(later) in body)
+        inner = around
+    return False
+
+
 def function_of(file: File, expr: ast.expr) -> Function | None:
     """Return the function of the file that a name, ``self.name`` or a partial of one stands for."""
     if isinstance(expr, ast.Call) and expr.args:
@@ -107,38 +122,43 @@ def _is_partial(file: File, call: ast.Call) -> bool:
 
 def _write(file: File, draw: Draw) -> Write | None:
     name = draw.path[0]
+    holder = _holder(file, draw)
+    if holder is None:
+        return None
     child: ast.AST = draw.node
     kinds: tuple[str, ...] | None = None
     excluded: set[str] = set()
     certain = True
     for around in file.module.around(draw.node):
+        if around is holder:
+            break
         if isinstance(around, ast.If):
             tested, plain = _test(file, around.test, name)
             if child in around.body:
                 certain &= plain
-                if tested is not None and kinds is None:
-                    kinds = tested
+                kinds = tested if kinds is None else kinds
             elif child in around.orelse:
                 certain &= plain and tested is not None
                 excluded |= set(tested or ())
-        elif isinstance(around, ast.For) and loop_variable(around) == name:
-            if not over(around, MODULES):
-                return None
-            break
-        elif isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-            if all(a.arg != name for a in arguments(around)):
-                return None
-            break
-        elif isinstance(around, ast.For | ast.While | ast.Try | ast.Lambda | ast.ClassDef):
-            return None
         child = around
-    else:
-        return None
-    before = file.module.lines[around.lineno : draw.node.lineno - 1]
+    before = file.module.lines[holder.lineno : draw.node.lineno - 1]
     certain &= not any(_LEAVING.search(line) for line in before)
-    if kinds is None and excluded:
-        certain = False
-    return Write(draw, around, tuple(k for k in kinds or () if k not in excluded), certain)
+    certain &= kinds is not None or not excluded
+    return Write(draw, holder, tuple(k for k in kinds or () if k not in excluded), certain)
+
+
+def _holder(file: File, draw: Draw) -> Holder | None:
+    """Return the function or loop that hands the module which a draw fills to this code."""
+    name = draw.path[0]
+    for around in file.module.around(draw.node):
+        if isinstance(around, ast.For):
+            handed = loop_variable(around) == name and over(around, MODULES)
+            return around if handed else None
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+            return around if any(a.arg == name for a in arguments(around)) else None
+        if isinstance(around, ast.While | ast.Try | ast.Lambda | ast.ClassDef):
+            return None
+    return None
 
 
 def _test(file: File, test: ast.expr, name: str) -> tuple[tuple[str, ...] | None, bool]:
@@ -176,7 +196,7 @@ def _applied(file: File, by_holder: Mapping[Holder, tuple[Write, ...]]) -> Itera
 
 
 def _looped(file: File, by_holder: Mapping[Holder, tuple[Write, ...]]) -> Iterator[Sweep]:
-    loops = {}
+    loops: dict[ast.AST, tuple[tuple[str, ...], str]] = {}
     for loop in file.module.loops:
         root, name = over(loop, MODULES), loop_variable(loop)
         if root and name is not None:
@@ -189,11 +209,13 @@ def _looped(file: File, by_holder: Mapping[Holder, tuple[Write, ...]]) -> Iterat
         if len(call.args) != 1 or not isinstance(call.args[0], ast.Name):
             continue
         statement = file.module.parents.get(call)
-        loop = file.module.parents.get(statement) if isinstance(statement, ast.Expr) else None
-        if isinstance(loop, ast.For) and loop in loops and call.args[0].id == loops[loop][1]:
+        if not isinstance(statement, ast.Expr):
+            continue
+        around = file.module.parents.get(statement)
+        if isinstance(around, ast.For) and around in loops and call.args[0].id == loops[around][1]:
             function = function_of(file, call.func)
             if function is not None and function in by_holder:
-                yield Sweep(loop, loops[loop][0], by_holder[function])
+                yield Sweep(around, loops[around][0], by_holder[function])
 
 
 def _through_methods(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
-from initaudit.source.module import Function, Module
+from initaudit.source.module import Function, Module, arguments
 
 _PASS = re.compile(r"init|reset_param|apply$|^from_pretrained$|^load_state_dict$")
 _PARAMETERS = frozenset({"parameters", "named_parameters"})
@@ -91,7 +91,7 @@ def method_of(file: File, node: ast.AST) -> tuple[Class, Function] | None:
     return None
 
 
-def reaches_container(file: File, node: ast.expr) -> ast.Call | None:
+def reaches_container(file: File, node: ast.expr, depth: int = 0) -> ast.Call | None:
     """Return the call that makes modules of what ``node`` holds, a list or one of its members.
 
     Followed are stars, sums and lists around the node, and one local name that the list is
@@ -101,14 +101,14 @@ def reaches_container(file: File, node: ast.expr) -> ast.Call | None:
     held: ast.AST = node
     for around in module.around(node):
         if isinstance(around, ast.Call):
-            if held in around.args and _is_container(file, around):
+            if held in around.args and (_is_container(file, around) or _fills_itself(file, around)):
                 return around
             if isinstance(around.func, ast.Attribute) and around.func.attr in {"extend", "append"}:
-                return _container_of(file, around.func.value, around)
+                return _container_of(file, around.func.value, around, depth)
             return None
         if isinstance(around, ast.Assign | ast.AnnAssign | ast.AugAssign):
             targets = around.targets if isinstance(around, ast.Assign) else [around.target]
-            found = (_container_of(file, target, around) for target in targets)
+            found = (_container_of(file, target, around, depth) for target in targets)
             return next((call for call in found if call is not None), None)
         if not isinstance(around, ast.Starred | ast.BinOp | ast.List | ast.Tuple | ast.ListComp):
             return None
@@ -121,7 +121,7 @@ def _is_container(file: File, call: ast.Call) -> bool:
     return spec is not None and spec.op == "container"
 
 
-def _container_of(file: File, target: ast.expr, place: ast.AST) -> ast.Call | None:
+def _container_of(file: File, target: ast.expr, place: ast.AST, depth: int) -> ast.Call | None:
     """Return the container made of a local list, or that ``self.name`` is assigned."""
     words = dotted(target)
     if len(words) == 2 and words[0] == "self":
@@ -131,20 +131,55 @@ def _container_of(file: File, target: ast.expr, place: ast.AST) -> ast.Call | No
         return value if isinstance(value, ast.Call) and _is_container(file, value) else None
     if len(words) != 1:
         return None
+    return _by_name(file, words[0], place, depth)
+
+
+def _by_name(file: File, name: str, place: ast.AST, depth: int) -> ast.Call | None:
+    """Return the container that a local list is handed to, or that a local name holds."""
     function = file.module.function(place)
     for call in file.module.calls:
-        if file.module.function(call) is not function or not _is_container(file, call):
+        if file.module.function(call) is not function:
             continue
-        for argument in call.args:
-            value = argument.value if isinstance(argument, ast.Starred) else argument
-            if isinstance(value, ast.Name) and value.id == words[0]:
-                return call
+        if not (_is_container(file, call) or _fills_itself(file, call)):
+            continue
+        given = (a.value if isinstance(a, ast.Starred) else a for a in call.args)
+        if any(isinstance(value, ast.Name) and value.id == name for value in given):
+            return call
     for one in file.module.assigns:
         if file.module.function(one) is function and isinstance(one.value, ast.Call):
             names = one.targets if isinstance(one, ast.Assign) else [one.target]
-            if _is_container(file, one.value) and any(dotted(n) == words for n in names):
+            if _is_container(file, one.value) and any(dotted(n) == (name,) for n in names):
                 return one.value
+    return None if depth > _DEPTH else _through_sum(file, name, place, depth)
+
+
+def _through_sum(file: File, name: str, place: ast.AST, depth: int) -> ast.Call | None:
+    """Return the container that gets a sum of lists with the named one among them."""
+    function = file.module.function(place)
+    for operation in file.module.operations:
+        if not isinstance(operation.op, ast.Add) or file.module.function(operation) is not function:
+            continue
+        used = any(
+            isinstance(s, ast.Name) and s.id == name for s in (operation.left, operation.right)
+        )
+        statement = file.module.parents.get(operation)
+        again = isinstance(statement, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == name for t in statement.targets
+        )
+        if used and not again and statement is not file.module.statement(place):
+            return reaches_container(file, operation, depth + 1)
     return None
+
+
+def _fills_itself(file: File, call: ast.Call) -> bool:
+    """Return whether ``super().__init__(..)`` fills a class that is a container."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "__init__":
+        return False
+    owner = file.class_of(call)
+    if owner is None:
+        return False
+    specs = [file.catalogue.layer(base) for base in owner.bases if "." in base]
+    return any(spec is not None and spec.op == "container" for spec in specs)
 
 
 def initialised_again(file: File, owner: Class, kinds: frozenset[str] = BOTH) -> bool:
@@ -184,21 +219,38 @@ def passes(file: File) -> dict[ast.ClassDef | None, frozenset[str]]:
     for loop in module.loops:
         over = {called(n)[-1] for n in ast.walk(loop.iter) if isinstance(n, ast.Call) and called(n)}
         lines = "\n".join(module.lines[loop.lineno - 1 : loop.end_lineno])
-        if over & _EVERY and _FILLING.search(lines):
+        if over & _EVERY and _FILLING.search(lines) and _is_general(module, loop):
             kind = "every" if over & _PARAMETERS else "call"
             found.setdefault(module.class_of(loop), set()).add(kind)
     return {owner: frozenset(kinds) for owner, kinds in found.items()}
+
+
+def _is_general(module: Module, loop: ast.For) -> bool:
+    """Return whether a loop is over what its function makes, or the function initialises models.
+
+    A helper such as ``zero_module(module)`` fills only what it is handed.
+    """
+    function = module.function(loop)
+    if function is None or module.class_of(loop) is not None or _PASS.search(function.name):
+        return True
+    given = {argument.arg for argument in arguments(function)}
+    return not any(isinstance(n, ast.Name) and n.id in given for n in ast.walk(loop.iter))
 
 
 def makers(module: Module) -> dict[str, set[ast.ClassDef | None]]:
     """Return which classes (None: code outside of them) call each capitalised name."""
     found: dict[str, set[ast.ClassDef | None]] = {}
     for call in module.calls:
-        func = call.func
-        name = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+        name = last_word(call)
         if name[:1].isupper():
             found.setdefault(name, set()).add(module.class_of(call))
     return found
+
+
+def last_word(call: ast.Call) -> str:
+    """Return the last word of what is called: ``Linear`` of ``nn.Linear``."""
+    func = call.func
+    return func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
 
 
 def called(call: ast.Call) -> tuple[str, ...]:
@@ -218,8 +270,9 @@ def dispatched(file: File) -> frozenset[tuple[str, int]]:
             continue
         for node in nodes:
             words = dotted(node.value)
+            own = words == ("self",) or ast.unparse(node.value) == "super()"
             # Through a class only what derives from it is called.
-            if words == ("self",) or not words or words[-1][:1].isupper():
+            if own or (words and words[-1][:1].isupper()):
                 continue
             call = file.module.parents.get(node)
             plain = (

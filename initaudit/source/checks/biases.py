@@ -67,7 +67,7 @@ def _assigned(file: File, draw: Draw) -> tuple[str, ...] | None:
 
 def _rank_one(draw: Draw) -> bool:
     """Return whether a factory is given a shape of one axis, of more than one element."""
-    sizes = [a for a in draw.node.args]
+    sizes = list(draw.node.args)
     if draw.callee.variadic and len(sizes) != 1:
         return False
     if not sizes:

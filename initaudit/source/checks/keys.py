@@ -12,7 +12,7 @@ from initaudit.source.classes import CONSTRUCTORS
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
-from initaudit.source.traits import called, has_weights, method_of
+from initaudit.source.traits import called, has_weights, last_word, method_of
 
 _WEIGHT = re.compile(
     r"^(?:w|b|u|v)\d*$|^(?:w|b)_|weight|kernel|param|embed|theta|matrix|dense|linear|conv|proj"
@@ -29,6 +29,9 @@ _SEEDS = frozenset(
     }
 )  # fmt: skip
 _KEYS = frozenset({"jax.random.key", "jax.random.PRNGKey", "flax.nnx.Rngs"})
+
+
+_LAST = {name.rpartition(".")[2] for name in _SEEDS | _KEYS}
 
 
 @check("IA416", "draw")
@@ -167,6 +170,8 @@ def _branch(parents: dict[ast.AST, ast.AST], statement: ast.stmt) -> str | None:
 def seed_in_constructor(subject: File, limits: Limits) -> Iterator[Hit]:
     """A seed set while a module is made: each member of an ensemble gets the same weights."""
     for call in subject.module.calls:
+        if last_word(call) not in _LAST:
+            continue
         name = subject.qualified(call.func)
         if name is None or (name not in _SEEDS and name not in _KEYS) or not call.args:
             continue

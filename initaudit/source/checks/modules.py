@@ -14,7 +14,7 @@ from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.fold import point
 from initaudit.source.module import Function, arguments
-from initaudit.source.traits import called, method_of, parametric, reaches_container
+from initaudit.source.traits import called, last_word, method_of, parametric, reaches_container
 
 # Flax's compact methods and haiku make layers in the call by design: their parameters are kept.
 _FORWARD = {
@@ -22,7 +22,7 @@ _FORWARD = {
     "nnx": "__call__", "equinox": "__call__",
 }  # fmt: skip
 _BUILDING = re.compile(r"is_initiali|initiali[sz]ed|built|hasattr|lazy|cache", re.IGNORECASE)
-_SHARING = re.compile(r"shar|tie|tying|recurr|reus|same|repeat", re.IGNORECASE)
+_SHARING = re.compile(r"shar|(?:^|_)tie|tied|tying|recurr|reus|same", re.IGNORECASE)
 
 
 @check("IA404", "draw")
@@ -31,6 +31,8 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
     if not any(function.name in _FORWARD.values() for function in subject.module.functions):
         return
     for call in subject.module.calls:
+        if not last_word(call)[:1].isupper():
+            continue
         found = _forward(subject, call)
         if found is None:
             continue
@@ -70,7 +72,7 @@ def _made(file: File, call: ast.Call, owner: Class) -> str | None:
     """Return what a call makes: a parameter, or a layer with weights."""
     spec = file.layer(call)
     if spec is not None and spec.op == "variable":
-        return None if _is_frozen(call) or not _is_parameter(spec.name) else "parameter"
+        return "parameter" if spec.name.endswith("Parameter") and not _is_frozen(call) else None
     if spec is not None and _framework(spec) != owner.framework:
         return None
     if spec is not None and (spec.op in {"container", "wrapper"} or _is_call_of_method(call)):
@@ -80,10 +82,6 @@ def _made(file: File, call: ast.Call, owner: Class) -> str | None:
 
 def _framework(spec: LayerSpec) -> str:
     return "nnx" if spec.name.startswith("flax.nnx.") else spec.framework
-
-
-def _is_parameter(name: str) -> bool:
-    return name.rpartition(".")[2] == "Parameter"
 
 
 def _is_frozen(call: ast.Call) -> bool:
@@ -201,6 +199,8 @@ def _multiplied(file: File, operation: ast.BinOp) -> Iterator[Hit]:
         held = reaches_container(file, operation)
         if held is None and not _tracked_list(file, operation):
             continue
+        if _replaced(file, operation, held):
+            continue
         written_out = all(isinstance(e, ast.Call) for e in listed.elts)
         yield Hit(
             file.site(operation),
@@ -209,6 +209,19 @@ def _multiplied(file: File, operation: ast.BinOp) -> Iterator[Hit]:
             related=() if held is None or held.lineno == operation.lineno else (file.site(held),),
             fix="comprehension" if written_out and listed is operation.left else None,
         )
+
+
+def _replaced(file: File, operation: ast.BinOp, held: ast.Call | None) -> bool:
+    """Return whether the places are assigned one by one later, as where the list was a stand-in."""
+    owner = file.module.class_of(operation)
+    names = {dotted(t) for node in (operation, held) if node is not None
+             for t in getattr(file.module.statement(node), "targets", [])}  # fmt: skip
+    return any(
+        isinstance(target, ast.Subscript) and dotted(target) in names
+        for one in file.module.assigns
+        if isinstance(one, ast.Assign) and file.module.class_of(one) is owner
+        for target in one.targets
+    )
 
 
 def _comprehended(file: File, comprehension: ast.ListComp) -> Iterator[Hit]:

@@ -7,15 +7,16 @@ import re
 from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
-from initaudit.network import Weights
 from initaudit.rulebook import Severity
+from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.sweeps import Holder, Write
 
 _NORM = re.compile(r"""["'](?:\w*(?:BatchNorm|LayerNorm|GroupNorm|InstanceNorm)\w*)["']""")
 ZEROED = "set to 0"
 _BY_NAME = re.compile(
-    r"""\.find\(["']\w+["']\) (?:!= -1|>= 0)|["']\w+["'] in \w+|\w+ == ["']\w+["']"""
+    r"""\w+(?:\.\w+)*\.find\(["']\w+["']\) (?:!= -1|>= 0)"""
+    r"""|["']\w+["'] in \w+(?:\.\w+)*|\w+(?:\.\w+)* == ["']\w+["']"""
 )
 
 
@@ -26,7 +27,7 @@ def norm_gain_zeroed_or_random(subject: File, limits: Limits) -> Iterator[Hit]:
         for write in writes:
             if write.role != "weight":
                 continue
-            law = _law(write.draw.weights)
+            law = _law(write.draw)
             norm = None if law is None else _norm(subject, write)
             if norm is None or law is None or _again(subject, writes, write, norm):
                 continue
@@ -39,14 +40,14 @@ def norm_gain_zeroed_or_random(subject: File, limits: Limits) -> Iterator[Hit]:
             )
 
 
-def _law(weights: Weights) -> str | None:
+def _law(draw: Draw) -> str | None:
     """Return how a gain is spoilt, in words; None where it is not or that is not known."""
-    mean = weights.mean
-    if weights.law in {"zeros", "constant"}:
-        return ZEROED if mean.lo == mean.hi == 0 else None
-    if weights.law in {"normal", "truncated", "uniform"} and mean.lo == mean.hi == 0:
-        return "drawn around 0"
-    return None
+    mean, law = draw.weights.mean, draw.weights.law
+    if not mean.lo == mean.hi == 0:
+        return None
+    if law in {"zeros", "constant"}:
+        return ZEROED
+    return "drawn around 0" if law in {"normal", "truncated", "uniform"} else None
 
 
 def _norm(file: File, write: Write) -> str | None:

@@ -13,10 +13,7 @@ from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
-from initaudit.source.sweeps import Sweep, Write
-
-_WEIGHTED = frozenset({"linear", "conv", "conv_transpose"})
-_VISION = re.compile(r"^(torchvision\.models\.|timm\.)")
+from initaudit.source.sweeps import Sweep, Write, governs
 
 
 @check("IA412", "draw")
@@ -85,33 +82,19 @@ def _before(file: File, owner: Class, function: Function, node: ast.AST | None) 
         for call in module.calls
         if module.function(call) is function and call.lineno < line
         and len(words := dotted(call.func)) == 2 and words[0] == "self"
-        and (node is None or _governs(file, node, call))
+        and (node is None or governs(file, node, call))
     }  # fmt: skip
     for draw in file.draws:
         if len(draw.path) < 3 or draw.path[0] != "self" or draw.owner is not owner.node:
             continue
         if draw.callee.form not in {"inplace", "method"} or draw.role not in {"weight", "bias"}:
             continue
-        here = draw.function is function and draw.node.lineno < line
-        if here and (node is None or _governs(file, node, draw.node)):
+        if draw.function is function:
+            reached = draw.node.lineno < line and (node is None or governs(file, node, draw.node))
+        else:
+            reached = draw.function in methods
+        if reached:
             yield draw
-        elif draw.function in methods and draw.function is not function:
-            yield draw
-
-
-def _governs(file: File, later: ast.AST, earlier: ast.AST) -> bool:
-    """Return whether the later of two nodes runs wherever the earlier has run."""
-    module = file.module
-    block = module.parents.get(module.statement(later))
-    if block is None or isinstance(block, ast.For | ast.While):
-        return False
-    inner: ast.AST = earlier
-    for around in module.around(earlier):
-        if around is block:
-            body = getattr(around, "body", [])
-            return (inner in body) == (module.statement(later) in body)
-        inner = around
-    return False
 
 
 def _parts(
@@ -208,6 +191,8 @@ def _kept(file: File, owner: Class, special: Draw, sweep: Sweep) -> bool:
     for draw in file.draws:
         if draw is special or draw.role != special.role or name not in draw.path[:-1]:
             continue
+        if draw.path[0] == "self" and draw.owner is not owner.node:
+            continue
         elsewhere = draw.function is not special.function
         if draw.callee.form != "factory" and (elsewhere or draw.node.lineno > sweep.node.lineno):
             return True
@@ -223,149 +208,3 @@ def _kept(file: File, owner: Class, special: Draw, sweep: Sweep) -> bool:
 def _end(file: File, node: ast.AST) -> int:
     function = file.module.function(node)
     return 0 if function is None else function.end_lineno or 0
-
-
-@check("IA413", "draw")
-def pretrained_then_reinit(subject: File, limits: Limits) -> Iterator[Hit]:
-    """Weights that are loaded and then drawn anew by a pass over the object that holds them."""
-    loads = [*_loads(subject)] if _LOADING.search(subject.module.text) else []
-    for sweep in subject.sweeps if loads else ():
-        for load, held, vision in loads:
-            if subject.module.function(load) is not subject.module.function(sweep.node):
-                continue
-            if held[: len(sweep.root)] != sweep.root or load.lineno >= sweep.node.lineno:
-                continue
-            write = _redraws(subject, sweep, vision)
-            if write is None or not _governs(subject, sweep.node, load):
-                continue
-            if _replaced(subject, held, load, sweep.node):
-                continue
-            yield Hit(
-                subject.site(sweep.node),
-                {
-                    "held": ".".join(held),
-                    "line": load.lineno,
-                    "writer": write.draw.callee.name,
-                    "there": write.draw.node.lineno,
-                },
-                severity=Severity.NOTE if subject.is_test else None,
-                related=(subject.site(load), subject.site(write.draw.node)),
-            )
-            break
-    yield from _restored(subject)
-
-
-_LOADING = re.compile(
-    r"load_state_dict\(|from_pretrained\(|pretrained=True|weights=|load_weights\("
-)
-
-
-def _loads(file: File) -> Iterator[tuple[ast.Call, tuple[str, ...], bool]]:
-    """Yield each call that loads weights, what holds them, and whether it is a vision model."""
-    for call in file.module.calls:
-        name = file.qualified(call.func) or ""
-        method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        statement = file.module.parents.get(call)
-        if method == "load_state_dict" and isinstance(call.func, ast.Attribute):
-            yield call, dotted(call.func.value), False
-            continue
-        vision = _VISION.search(name) is not None
-        loaded = method == "from_pretrained" or (vision and _asks_for_weights(call))
-        if loaded and isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            yield call, dotted(statement.targets[0]), vision
-
-
-def _asks_for_weights(call: ast.Call) -> bool:
-    for keyword in call.keywords:
-        value = keyword.value
-        if keyword.arg == "pretrained":
-            return isinstance(value, ast.Constant) and value.value is True
-        if keyword.arg == "weights":
-            return isinstance(value, ast.Attribute) or (
-                isinstance(value, ast.Constant) and isinstance(value.value, str)
-            )
-    return False
-
-
-def _redraws(file: File, sweep: Sweep, vision: bool) -> Write | None:
-    """Return what a pass surely draws anew of convolutions or linear layers."""
-    for write in sweep.writes:
-        specs = [file.catalogue.layer(kind) for kind in write.kinds]
-        ops = {spec.op for spec in specs if spec is not None} & _WEIGHTED
-        if write.certain and write.role == "weight" and (ops or not write.kinds):
-            if "conv" in ops or not vision:
-                return write
-    return None
-
-
-def _replaced(
-    file: File, held: tuple[str, ...], load: ast.Call, later: ast.expr | ast.stmt
-) -> bool:
-    """Return whether what was loaded is another object, or is loaded again, by the later line."""
-    function = file.module.function(load)
-    for one in file.module.assigns:
-        if file.module.function(one) is function and load.lineno < one.lineno < later.lineno:
-            targets = one.targets if isinstance(one, ast.Assign) else [one.target]
-            if any(dotted(t) and dotted(t) == held[: len(dotted(t))] for t in targets):
-                return True
-    return any(
-        isinstance(call.func, ast.Attribute) and call.func.attr in {"load_state_dict", "copy_"}
-        and file.module.function(call) is function and call.lineno > later.lineno
-        for call in file.module.calls
-    )  # fmt: skip
-
-
-_ALL = frozenset(
-    {"tensorflow.global_variables_initializer", "tensorflow.initialize_all_variables",
-     "tensorflow.compat.v1.global_variables_initializer"}
-)  # fmt: skip
-_SAVERS = frozenset({"tensorflow.train.Saver", "tensorflow.compat.v1.train.Saver"})
-
-
-def _restored(file: File) -> Iterator[Hit]:
-    """``saver.restore(..)`` and then the initialiser of all variables, run over it."""
-    if "variables_initializer" not in file.module.text and "all_variables" not in file.module.text:
-        return
-    restores = [c for c in file.module.calls if _restores(file, c)]
-    for call in file.module.calls:
-        if not isinstance(call.func, ast.Attribute) or call.func.attr != "run" or not call.args:
-            continue
-        if not _initialises_all(file, call.args[0]):
-            continue
-        for load in restores:
-            same = file.module.function(load) is file.module.function(call)
-            if same and load.lineno < call.lineno and _governs(file, call, load):
-                yield Hit(
-                    file.site(call),
-                    {
-                        "held": "the session's variables",
-                        "line": load.lineno,
-                        "writer": ast.unparse(call.args[0]),
-                        "there": call.lineno,
-                    },
-                    severity=Severity.NOTE if file.is_test else None,
-                    related=(file.site(load),),
-                )
-                break
-
-
-def _restores(file: File, call: ast.Call) -> bool:
-    if not isinstance(call.func, ast.Attribute) or call.func.attr != "restore":
-        return False
-    made = [
-        a.value for a in file.module.assigns
-        if any(
-            dotted(t) == dotted(call.func.value)
-            for t in (a.targets if isinstance(a, ast.Assign) else [a.target])
-        )
-    ]  # fmt: skip
-    # A saver of some variables leaves the others to be initialised.
-    return len(made) == 1 and isinstance(made[0], ast.Call) and (
-        file.qualified(made[0].func) in _SAVERS and not made[0].args
-    )  # fmt: skip
-
-
-def _initialises_all(file: File, expr: ast.expr) -> bool:
-    if isinstance(expr, ast.Name):
-        expr = file.module.names.aliases.get(expr.id, expr)
-    return isinstance(expr, ast.Call) and file.qualified(expr.func) in _ALL

@@ -19,6 +19,10 @@ _PARAMETERS = frozenset({"parameters", "named_parameters"})
 _CLEARS = re.compile(
     r"padding_idx|pad_idx|pad_token|padding_row|super\(\)|_init_weights\(|\bpad\b", re.IGNORECASE
 )
+_AXES = re.compile(
+    r"\w+\.(dim\(\)|ndim|ndimension\(\)) (> 1|>= 2)|len\(\w+\.(shape|size\(\))\) (> 1|>= 2)"
+    r"|\w+\.requires_grad"
+)
 _FIRST = re.compile(r"\.weight(\.data)?\[0\]")
 _FILLS = frozenset({"zeros", "empty", "data", "unknown"})
 _EMBEDDING = "torch.nn.Embedding"
@@ -45,7 +49,7 @@ def padding_row_overwritten(subject: File, limits: Limits) -> Iterator[Hit]:
             {
                 "callee": draw.callee.name,
                 "target": ast.unparse(draw.target),
-                "table": ast.unparse(_made(tables[0]).func),
+                "table": _callee(tables[0]),
                 "line": tables[0].lineno,
             },
             severity=Severity.NOTE if subject.is_test else None,
@@ -112,22 +116,22 @@ def _direct(file: File, draw: Draw, padded: _Statements) -> _Statements:
     for statement in padded:
         if not any(ast.unparse(t).split(".") == list(draw.path[:-1]) for t in _targets(statement)):
             continue
-        on_self = draw.path[0] == "self"
-        if on_self and file.module.class_of(statement) is draw.owner:
-            found.append(statement)
-        elif not on_self and file.module.function(statement) is draw.function:
+        if draw.path[0] == "self":
+            same = file.module.class_of(statement) is draw.owner
+        else:
+            same = file.module.function(statement) is draw.function
+        if same:
             found.append(statement)
     return found
 
 
 def _swept(file: File, draw: Draw, padded: _Statements) -> _Statements:
     """A pass over all embeddings, or over all parameters, of a network that has such a table."""
-    assert draw.function is not None
     if len(draw.path) == 2 and draw.role == "weight":
         kinds = narrowed_to(file, draw.node, draw.path[0])
         specs = [file.catalogue.layer(kind) for kind in kinds]
         wide = any(spec is not None and spec.name == _EMBEDDING for spec in specs)
-        handed = draw.path[0] in {a.arg for a in arguments(draw.function)} or any(
+        handed = draw.path[0] in _arguments(draw) or any(
             isinstance(a, ast.For) and loop_variable(a) == draw.path[0]
             for a in file.module.around(draw.node)
         )
@@ -152,6 +156,10 @@ def _swept(file: File, draw: Draw, padded: _Statements) -> _Statements:
     return []
 
 
+def _arguments(draw: Draw) -> set[str]:
+    return set() if draw.function is None else {a.arg for a in arguments(draw.function)}
+
+
 def _only_kinds(file: File, draw: Draw) -> bool:
     """Return whether a branch is taken for every embedding that comes by."""
     one = next((w for held in file.writes.values() for w in held if w.draw is draw), None)
@@ -165,11 +173,7 @@ def _only_axes(file: File, draw: Draw, loop: ast.For) -> bool:
             return True
         if isinstance(around, ast.If):
             text = ast.unparse(around.test)
-            if child not in around.body or not re.fullmatch(
-                r"\w+\.(dim\(\)|ndim|ndimension\(\)) (>|>=) 1|\w+\.(dim\(\)|ndim) (>=) 2|\w+\.requires_grad"
-                r"|len\(\w+\.(shape|size\(\))\) (> 1|>= 2)",
-                text,
-            ):
+            if child not in around.body or not _AXES.fullmatch(text):
                 return False
         elif not isinstance(around, ast.Expr | ast.Call | ast.With | ast.Assign):
             return False
@@ -206,10 +210,10 @@ def _targets(statement: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
     return statement.targets if isinstance(statement, ast.Assign) else [statement.target]
 
 
-def _made(statement: ast.Assign | ast.AnnAssign) -> ast.Call:
-    assert isinstance(statement.value, ast.Call)
-    return statement.value
-
-
 def _sites(file: File, tables: _Statements) -> tuple[Site, ...]:
-    return tuple(file.site(_made(table)) for table in tables[:4])
+    return tuple(file.site(table.value) for table in tables[:4] if table.value is not None)
+
+
+def _callee(statement: ast.Assign | ast.AnnAssign) -> str:
+    value = statement.value
+    return ast.unparse(value.func) if isinstance(value, ast.Call) else "table"

@@ -18,7 +18,11 @@ from initaudit.source.traits import called, initialised_again
 _MOVES = frozenset({"to", "cuda", "cpu", "float", "double", "half", "contiguous", "type"})
 _NOT_WEIGHTS = re.compile(
     r"dummy|zero|loss|grad|tmp|mock|noise|input|image|img|(?:^|_)adv|perturb|delta|sample|target"
-    r"|reward|hidden_state|(?:^|_)(?:eps|x|z)$|example|coord",
+    r"|reward|hidden|cell|state|memory|(?:^|_)(?:eps|x|z)$|^[hxyt]_|^[hc]0|example|coord",
+    re.IGNORECASE,
+)
+_WEIGHTS = re.compile(
+    r"weight|bias|kernel|param|embed|alpha|beta|gamma|scale|matrix|proj|(?:^|_)[wbuv]\d*$",
     re.IGNORECASE,
 )
 _FILLS = re.compile(
@@ -39,17 +43,39 @@ def trainable_tensor_not_parameter(subject: File, limits: Limits) -> Iterator[Hi
             continue
         for name, values in owner.attributes.items():
             for one in values:
-                draw = _trainable(subject, one.value)
-                if draw is None or len(values) > 1 or _elsewhere(subject, owner, one):
+                moved = _moved_parameter(subject, one.value)
+                if not (moved or _is_weight(subject, name, one.value)):
                     continue
-                if _is_scalar(draw) or _NOT_WEIGHTS.search(name):
+                if len(values) > 1 or _elsewhere(subject, owner, one):
                     continue
                 yield Hit(
                     subject.site(one.value),
                     {"attribute": f"self.{name}", "owner": owner.name},
                     severity=Severity.NOTE if subject.is_test else None,
-                    fix="wrap-in-parameter",
+                    fix=None if moved else "wrap-in-parameter",
                 )
+
+
+def _is_weight(file: File, name: str, value: ast.expr) -> bool:
+    """Return whether a value is a trainable tensor that is drawn, or named, as a weight is."""
+    draw = _trainable(file, value)
+    if draw is None or _is_scalar(draw) or _NOT_WEIGHTS.search(name):
+        return False
+    return draw.callee.law in {"normal", "uniform"} or _WEIGHTS.search(name) is not None
+
+
+def _moved_parameter(file: File, value: ast.expr) -> bool:
+    """Return whether a parameter is copied to a device as it is made, which makes it a result."""
+    moved = False
+    while (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr in {"to", "cuda", "half", "double"}
+    ):
+        moved, value = True, value.func.value
+    if not moved or not isinstance(value, ast.Call) or file.qualified(value.func) not in _PARAMETER:
+        return False
+    return not any(k.arg == "requires_grad" for k in value.keywords)
 
 
 def _trainable(file: File, value: ast.expr) -> Draw | None:
@@ -213,66 +239,5 @@ def _filled(file: File, owner: Class, one: Attribute) -> bool:
             after.attr == "data" or after.attr.endswith("_")
         )
         if written or isinstance(node.ctx, ast.Store):
-            return True
-    return False
-
-
-@check("IA421", "draw")
-def tied_embedding_default_std(subject: File, limits: Limits) -> Iterator[Hit]:
-    """An output head tied to an embedding that nobody takes down from its default N(0, 1)."""
-    for statement in subject.module.assigns:
-        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
-            continue
-        target, value = _words(statement.targets[0]), _words(statement.value)
-        owner = subject.class_of(statement)
-        if owner is None or len(target) != 3 or len(value) != 3 or not owner.closed:
-            continue
-        if target[::2] != ("self", "weight") or value[::2] != ("self", "weight"):
-            continue
-        head = subject.attribute_layer(owner, target[1])
-        table = subject.attribute_layer(owner, value[1])
-        if head is None or table is None or head.op != "linear" or table.op != "embedding":
-            continue
-        if table.framework != "torch" or initialised_again(subject, owner):
-            continue
-        if _touched(subject, {target[1], value[1]}) or _scaled(subject, owner, target[1]):
-            continue
-        made = owner.only(value[1])
-        yield Hit(
-            subject.site(statement),
-            {"head": f"self.{target[1]}", "embedding": f"self.{value[1]}", "owner": owner.name},
-            severity=Severity.NOTE if subject.is_test else None,
-            related=() if made is None else (subject.site(made.value),),
-            doubts=(("filled", owner.name, "call"), ("derived", owner.name)),
-        )
-
-
-def _words(expr: ast.expr) -> tuple[str, ...]:
-    """Return the words of a plain ``self.a.weight``, nothing else."""
-    return tuple(ast.unparse(expr).split(".")) if isinstance(expr, ast.Attribute) else ()
-
-
-def _touched(file: File, names: set[str]) -> bool:
-    """Return whether either weight is filled in the file, by its name or by its kind."""
-    for draw in file.draws:
-        if draw.callee.form == "factory":
-            continue
-        if names & set(draw.path[1:]):
-            return True
-        guards = file.guards(draw.node)
-        if any(guard.rpartition(".")[2] == "Embedding" for guard in guards):
-            return True
-    return False
-
-
-_SCALING = re.compile(r"\*\*\s*\(?-\s*0?\.5|sqrt|scale|temperature|normalize|/\s*self\.")
-
-
-def _scaled(file: File, owner: Class, head: str) -> bool:
-    """Return whether the logits, or what the head reads, are scaled close to the head's call."""
-    for method in owner.methods.values():
-        lines = file.module.lines[method.lineno - 1 : method.end_lineno]
-        at = [i for i, line in enumerate(lines) if re.search(rf"self\.{head}\(", line)]
-        if at and _SCALING.search("\n".join(lines[max(1, at[0] - 2) :])):
             return True
     return False
