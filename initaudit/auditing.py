@@ -26,6 +26,7 @@ from initaudit.rulebook import Rule
 from initaudit.version import VERSION
 
 NO_WEIGHTS = "holds no weight matrix: there is nothing to judge"
+NO_ROOM = "the network needs more memory than there is: no signal was sent through"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +183,14 @@ def _sent(
     if not graph.weighted(network):
         return Propagation(()), ()
     step = lambda share: progress(f"sending signals through {network.name}", share)  # noqa: E731
-    propagation = propagate(network, arrays, options, step)
-    findings = _signal(network, propagation, rules)
-    if any("margin_decades" in f.facts for f in findings):
-        propagation = propagate(network, arrays, options, step, samples=options.samples * MORE)
+    try:
+        propagation = propagate(network, arrays, options, step)
         findings = _signal(network, propagation, rules)
+        if any("margin_decades" in f.facts for f in findings):
+            propagation = propagate(network, arrays, options, step, samples=options.samples * MORE)
+            findings = _signal(network, propagation, rules)
+    except MemoryError:
+        return Propagation((), tuple((x.name, NO_ROOM) for x in graph.weighted(network))), ()
     return propagation, findings
 
 

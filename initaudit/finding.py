@@ -13,6 +13,20 @@ Fact = float | int | str
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """Text to put in place of what lies between two places of a file.
+
+    Lines and columns count from 1, columns in characters; the end is the first place behind.
+    """
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One fault at one place.
 
@@ -20,7 +34,8 @@ class Finding:
     rule page's templates filled with ``facts``. ``related`` are other places of the same cause.
     ``code`` is a line of code in the framework at hand, empty where none applies.
     In source, ``symbol`` is the class and function around the place (``Net.__init__``),
-    ``excerpts`` are the lines of the place and of the related ones, and ``fix`` names the fixer.
+    ``excerpts`` are the lines of the place and of the related ones, and ``fix`` names the fixer;
+    ``edits`` are what it changes, where that was asked for.
     """
 
     rule: str
@@ -36,6 +51,7 @@ class Finding:
     symbol: str = ""
     excerpts: tuple[str, ...] = ()
     fix: str | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

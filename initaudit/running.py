@@ -42,7 +42,11 @@ def run(
 
         reports.append(audit_files(found.checkpoints, options, rules, progress))
     judged = tuple(str(one.path) for one in (*found.sources, *found.checkpoints))
-    return replace(_joined(reports), judged=judged, rules=frozenset(rules))
+    report = replace(_joined(reports), judged=judged, rules=frozenset(rules))
+    if report.unread and not report.networks and not found.sources:
+        # A folder may hold files that cannot be judged, but not nothing else.
+        return replace(report, failed=True)
+    return report
 
 
 def _within() -> Within:

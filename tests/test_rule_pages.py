@@ -14,6 +14,7 @@ import pytest
 
 import initaudit
 import initaudit.checks
+import initaudit.source.checks
 from initaudit import auditing
 from initaudit.claims import registered
 from initaudit.finding import Report
@@ -21,7 +22,11 @@ from initaudit.network import Origin
 from initaudit.options import rules_for
 from initaudit.rulebook import Rule, Severity, load, placeholders, rules_folder
 
-RULES = load()
+PAGES = load()
+MEASURED = {"tensor", "network", "signal"}
+RULES = {key: rule for key, rule in PAGES.items() if MEASURED & set(rule.judges)}
+"""The rules that judge checkpoints; those of source are in tests/source/test_pages.py."""
+
 CURE_FACTS = {"activation", "initialiser", "wanted"}
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -54,38 +59,38 @@ def chain(depth: int = 4, dtype: Any = np.float32) -> dict[str, Any]:
 
 
 def test_every_page_has_a_check_for_each_subject_and_every_check_a_page() -> None:
-    pages = {(rule.id, subject) for rule in RULES.values() for subject in rule.judges}
+    pages = {(rule.id, subject) for rule in PAGES.values() for subject in rule.judges}
     assert pages == set(registered())
 
 
 def test_every_file_in_the_folder_is_a_page_named_after_its_rule() -> None:
     files = {page.stem for page in rules_folder().glob("*.md")}
-    assert files == {f"{rule.id}-{rule.name}" for rule in RULES.values()}
+    assert files == {f"{rule.id}-{rule.name}" for rule in PAGES.values()}
 
 
 def test_no_two_rules_have_one_name() -> None:
-    names = [rule.name for rule in RULES.values()]
+    names = [rule.name for rule in PAGES.values()]
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+@pytest.mark.parametrize("rule", PAGES.values(), ids=list(PAGES))
 def test_a_page_is_headed_by_its_name(rule: Rule) -> None:
     text = (rules_folder() / f"{rule.id}-{rule.name}.md").read_text("utf-8")
     assert f"\n+++\n\n# {rule.name}\n\n" in text
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+@pytest.mark.parametrize("rule", PAGES.values(), ids=list(PAGES))
 def test_a_page_explains_each_of_its_limits(rule: Rule) -> None:
     assert {key for key in rule.limits if f"`{key}`" not in rule.summary} == set()
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+@pytest.mark.parametrize("rule", PAGES.values(), ids=list(PAGES))
 def test_a_rule_yields_to_other_rules_and_never_in_a_circle(rule: Rule) -> None:
     seen: set[str] = set()
     ahead = set(rule.yields_to)
     while ahead:
         seen |= ahead
-        ahead = {other for key in ahead for other in RULES[key].yields_to} - seen
+        ahead = {other for key in ahead for other in PAGES[key].yields_to} - seen
     assert rule.id not in seen
 
 
@@ -101,7 +106,9 @@ def test_a_page_shows_what_is_bad_and_what_is_good(rule: Rule) -> None:
     assert blocks(rule, "Good")
     for heading in ("Bad", "Good"):
         fences = re.findall(r"^```", rule.sections[heading], re.MULTILINE)
-        assert len(fences) == 2 * len(blocks(rule, heading)), "a fence that is not ```python"
+        source = re.findall(r"^```python source$", rule.sections[heading], re.MULTILINE)
+        expected = 2 * (len(blocks(rule, heading)) + len(source))
+        assert len(fences) == expected, "a fence that is not ```python"
 
 
 @pytest.mark.parametrize(("rule", "number"), examples("Bad"))

@@ -77,7 +77,7 @@ def recognise(sample: Sample) -> Law | None:
         return None
     if sample.minimum == sample.maximum:
         return _constant(sample.minimum)
-    if sample.block is not None and not math.isfinite(float(sample.block.sum())):
+    if sample.block is not None and not np.isfinite(sample.block).all():
         sample = replace(sample, block=None)
     name, half_step = distribution.grain(sample.values, sample.dtype)
     law = _pattern(sample, half_step) or _drawn(sample, name, half_step)

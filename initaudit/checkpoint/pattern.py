@@ -111,7 +111,7 @@ def _gain(matrix: Array, half_step: float) -> float | None:
     picked = np.linspace(0, count - 1, min(count, _PROBES)).astype(np.intp)
     lengths = np.einsum("ij,ij->i", lines, lines)
     power = float(lengths.mean())
-    if power <= 0:
+    if not 0 < power < math.inf:
         return None
     # Rounding moves a product of two unit lines by about half_step / sqrt(size).
     allowed = 1e-4 + 12 * half_step / math.sqrt(size)

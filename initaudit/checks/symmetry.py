@@ -69,10 +69,13 @@ def symmetric_units(subject: Built, limits: Limits) -> Iterator[Hit]:
     for layer, readers, extras in _between(network):
         if not _may_be_twins([layer, *readers], limits["share"]):
             continue
-        signature = _signature(layer, readers, extras, subject.arrays)
-        if signature is None:
+        try:
+            signature = _signature(layer, readers, extras, subject.arrays)
+            if signature is None:
+                continue
+            twins, kinds = _twins(signature)
+        except MemoryError:
             continue
-        twins, kinds = _twins(signature)
         if twins / len(signature) >= limits["share"]:
             found.append((layer, twins, len(signature), kinds))
     if found:

@@ -35,7 +35,7 @@ def histogram(x: Array) -> tuple[tuple[int, ...], float, float]:
     span = high - low
     if span == 0.0 or not math.isfinite(span):
         return (x.size, *[0] * (BINS - 1)), low, high
-    index = ((x.ravel() - low) * (BINS / span)).astype(np.int64)
+    index = ((x.ravel() - low) / span * BINS).astype(np.int64)
     counts = np.bincount(np.minimum(index, BINS - 1), minlength=BINS)
     return tuple(int(n) for n in counts), low, high
 

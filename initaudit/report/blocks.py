@@ -107,13 +107,14 @@ def left_lines(network: NetworkReport, style: Style, console: Console) -> list[T
 
 
 def unread_lines(unread: Sequence[Unread], style: Style, console: Console) -> list[Text]:
-    """Return the inputs that were not judged, equal reasons together."""
+    """Return the inputs that were not judged, equal reasons together; every file is named."""
     groups = _grouped((entry.reason, place(entry.site, style)) for entry in unread)
-    few = len(unread) if style.verbose else _FEW
+    files = {entry.reason for entry in unread if entry.site.tensor is None}
     items = [
         f"{places[0]}: {reason}"
         if len(places) == 1
-        else f"{len(places):,} places: {reason}: {listing(places, few)}"
+        else f"{len(places):,} places: {reason}: "
+        + listing(places, len(places) if style.verbose or reason in files else _FEW)
         for reason, places in groups.items()
     ]
     return _section("Not read", items, style, console)

@@ -19,6 +19,7 @@ from initaudit.finding import (
 from initaudit.network import Law, Site, Unread
 from initaudit.report import Style
 from initaudit.report.fingerprint import fingerprints
+from initaudit.source.fix.edits import SAFE
 
 VERSION = 1
 
@@ -77,13 +78,31 @@ def _finding(finding: Finding, mark: str) -> Value:
         "message": finding.message,
         **_site(finding.site),
         "facts": {key: _fact(finding.facts[key]) for key in sorted(finding.facts)},
-        "fix": None,
+        "fix": _fix(finding),
         "fingerprint": mark,
         "cure": finding.cure,
         "code": finding.code,
         "related": [_site(site) for site in finding.related],
         "symbol": finding.symbol,
         "source": finding.excerpts[0] if finding.excerpts else "",
+    }
+
+
+def _fix(finding: Finding) -> Value:
+    if not finding.edits:
+        return None
+    return {
+        "safe": finding.fix in SAFE,
+        "edits": [
+            {
+                "line": edit.line,
+                "column": edit.column,
+                "end_line": edit.end_line,
+                "end_column": edit.end_column,
+                "replacement": edit.replacement,
+            }
+            for edit in finding.edits
+        ],
     }
 
 

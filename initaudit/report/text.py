@@ -103,6 +103,8 @@ def _paragraphs(report: Report, style: Style, console: Console) -> list[list[Tex
     parts += source_blocks(source, style, console)
     if style.quiet:
         parts += [finding_block(f, style, console) for f in worst_first(stored.findings)]
+        if report.failed:
+            parts.append(unread_lines(report.unread, style, console))
     else:
         held, loose = by_network(stored)
         for network, findings in zip(report.networks, held, strict=True):

@@ -30,6 +30,10 @@ def bulk_draws(file: File) -> list[Bulk]:
     A test beside `isinstance` (a name, a flag) makes it another rule's business; of two writes to
     one target in a branch the last one counts.
     """
+    return file.once(_bulk_draws)
+
+
+def _bulk_draws(file: File) -> list[Bulk]:
     found: list[Bulk] = []
     for draw in file.draws:
         if len(draw.path) != 2 or draw.path[1] not in _WEIGHTS or draw.function is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from initaudit.catalogue import Catalogue, LayerSpec, Value, bind, filled
 from initaudit.network import Site
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from initaudit.source.sweeps import Holder, Sweep, Write
 
 
+T = TypeVar("T")
+
+
 class File:
     """Subject ``draw``: a parsed file, its initialising calls and its classes."""
 
@@ -26,6 +29,15 @@ class File:
         self.module = module
         self.catalogue = catalogue
         self._starts: dict[ast.AST, Mapping[str, Start]] = {}
+        self._layers: dict[ast.Call, LayerSpec | None] = {}
+        self._once: dict[Callable[[File], Any], Any] = {}
+
+    def once(self, make: Callable[[File], T]) -> T:
+        """Return what a function makes of this file; it runs once, however many checks ask."""
+        if make not in self._once:
+            self._once[make] = make(self)
+        found: T = self._once[make]
+        return found
 
     @cached_property
     def draws(self) -> list[Draw]:
@@ -150,7 +162,11 @@ class File:
 
     def layer(self, value: ast.expr) -> LayerSpec | None:
         """Return the layer that an expression constructs."""
-        return layer_of(self.module, self.catalogue, value)
+        if not isinstance(value, ast.Call):
+            return None
+        if value not in self._layers:
+            self._layers[value] = layer_of(self.module, self.catalogue, value)
+        return self._layers[value]
 
     def arguments(self, call: ast.Call, spec: LayerSpec) -> Mapping[str, Value] | None:
         """Return a layer's arguments by parameter, defaults filled in; None if they do not fit."""

@@ -90,7 +90,7 @@ def check_bytes(
     else:
         parsed = _parsed(text, path) if always else None
         unread = (parsed,) if isinstance(parsed, Unread) else ()
-        checked = Checked(path, (), outline_text(text, path), unread, read_ignores(text))
+        checked = Checked(path, (), outline_text(text, path), unread, read_ignores(text, every=False))
     return checked if notebook is None else _in_cells(checked, notebook)
 
 
@@ -101,7 +101,7 @@ def check_text(text: str, path: str, rules: Mapping[str, Rule], catalogue: Catal
         return Checked(path, unread=(module,))
     file = File(module, catalogue)
     found, unread = _hits(file, rules)
-    ignores = read_ignores(text)
+    ignores = read_ignores(text, every=bool(found))
     claims = tuple(
         Claim(
             rule.id,

@@ -136,6 +136,21 @@ class Module:
         return found
 
     @cached_property
+    def calls_by_function(self) -> Mapping[Function | None, list[ast.Call]]:
+        """The calls right in each function; under None those outside of all."""
+        found: dict[Function | None, list[ast.Call]] = {}
+        for call in self.calls:
+            found.setdefault(self.function(call), []).append(call)
+        return found
+
+    def written(self, body: list[ast.stmt]) -> str:
+        """Return the lines that statements stand in, as text to search for words."""
+        if not body:
+            return ""
+        last = body[-1].end_lineno or body[-1].lineno
+        return "\n".join(self.lines[body[0].lineno - 1 : last])
+
+    @cached_property
     def values(self) -> Mapping[tuple[Function | None, str], list[ast.expr]]:
         """What each bare name is given in each function; under None at the top of the file.
 

@@ -33,6 +33,7 @@ class Names:
     stars: list[str] = field(default_factory=list)
     aliases: dict[str, ast.expr] = field(default_factory=dict)
     defined: set[str] = field(default_factory=set)
+    _known: dict[ast.Attribute, str | None] = field(default_factory=dict)
 
     def qualified(self, expr: ast.expr, depth: int = 0) -> str | None:
         """Return the qualified name of an expression such as ``nn.init.normal_``, if it has one.
@@ -42,8 +43,10 @@ class Names:
         if isinstance(expr, ast.Name):
             return self._name(expr.id, depth)
         if isinstance(expr, ast.Attribute):
-            owner = self.qualified(expr.value, depth)
-            return None if owner is None else f"{owner}.{expr.attr}"
+            if expr not in self._known:
+                owner = self.qualified(expr.value, depth)
+                self._known[expr] = None if owner is None else f"{owner}.{expr.attr}"
+            return self._known[expr]
         if isinstance(expr, ast.Call) and depth < 4 and len(expr.args) >= 2:
             # getattr with a literal, and functools.partial of a resolvable callee.
             callee = self.qualified(expr.func, depth + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,12 +12,10 @@ from initaudit.source.file import File
 from initaudit.source.targets import fillers, fills_kind
 from initaudit.source.traits import called_on_self, dispatched
 
-_WORDS = re.compile(r"\b\w*(?:init|reset|param)\w*\b", re.IGNORECASE)
 _CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 _HEAD = re.compile(r"^class (\w+)\s*(?:\(([^()]*)\))?\s*:", re.MULTILINE)
-_REACHED = re.compile(
-    r"""(?:([\w()\[\]]+)\.|["'])(\w*(?:init|reset)\w*(?:weight|param|kernel|bias|module|layer)\w*)\b"""
-)
+_REACHED = re.compile(r"(?:init|reset)\w*(?:weight|param|kernel|bias|module|layer)\w*")
+_BEFORE = re.compile(r"[\w()\[\]]")
 _MADE = re.compile(r"\b([A-Z]\w*)\(")
 _TESTED = re.compile(r"isinstance\s*\(([^)]*(?:\([^)]*\))?[^)]*)\)")
 
@@ -26,7 +24,6 @@ _TESTED = re.compile(r"isinstance\s*\(([^)]*(?:\([^)]*\))?[^)]*)\)")
 class Outline:
     """What other files may need to know of one.
 
-    ``words`` counts the identifiers that speak of initialising, definitions included;
     ``tested`` are the names in `isinstance` tests; ``classes`` maps each class to its bases (last
     word of each) and methods. ``makers`` maps each capitalised name that is called to the classes
     that call it ("" is code outside of classes), ``passes`` each class to the kinds of passes
@@ -37,7 +34,6 @@ class Outline:
     """
 
     path: str
-    words: Mapping[str, int] = field(default_factory=dict)
     tested: frozenset[str] = frozenset()
     classes: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = field(default_factory=dict)
     makers: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -53,18 +49,32 @@ def outline_text(text: str, path: str, *, own: bool = True) -> Outline:
 
     Without a syntax tree what stands behind a class counts as made by it (``own``).
     """
-    words: dict[str, int] = {}
-    for match in _WORDS.finditer(text):
-        words[match[0]] = words.get(match[0], 0) + 1
     tested = {word for match in _TESTED.finditer(text) for word in re.findall(r"\w+", match[1])}
     makers = _makers(text) if own else {}
     reached = frozenset(
         (word, -1)
-        for through, word in (_REACHED.findall(text) if own else ())
+        for through, word in (_reached(text) if own else ())
         if through not in {"self", "super()"} and not through[:1].isupper()
     )
     classes = {m[1]: (_bases(m[2] or ""), frozenset[str]()) for m in _HEAD.finditer(text) if own}
-    return Outline(path, words, frozenset(tested), classes, makers, dispatched=reached)
+    return Outline(path, frozenset(tested), classes, makers, dispatched=reached)
+
+
+def _reached(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the methods named on an object, and in strings, with what stands before the dot."""
+    for match in _REACHED.finditer(text):
+        start = match.start()
+        while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+            start -= 1
+        before = text[start - 1 : start]
+        if before in {'"', "'"}:
+            yield "", text[start : match.end()]
+        elif before == ".":
+            begin = start - 1
+            while begin and _BEFORE.match(text[begin - 1]):
+                begin -= 1
+            if begin < start - 1:
+                yield text[begin : start - 1], text[start : match.end()]
 
 
 def _bases(text: str) -> tuple[str, ...]:
@@ -101,7 +111,7 @@ def outline(file: File) -> Outline:
         draw.role for draw in file.draws if len(draw.path) > 1 and draw.callee.form != "factory"
     )
     return Outline(
-        plain.path, plain.words, plain.tested, classes, makers, passes, written,
+        plain.path, plain.tested, classes, makers, passes, written,
         dispatched(file), called_on_self(file), fillers(file),
     )  # fmt: skip
 
@@ -111,15 +121,6 @@ class Project:
 
     def __init__(self, outlines: Iterable[Outline]) -> None:
         self.outlines = tuple(outlines)
-
-    @cached_property
-    def words(self) -> Mapping[str, int]:
-        """How often each word of initialising stands anywhere."""
-        total: dict[str, int] = {}
-        for one in self.outlines:
-            for word, count in one.words.items():
-                total[word] = total.get(word, 0) + count
-        return total
 
     @cached_property
     def tested(self) -> frozenset[str]:
@@ -167,11 +168,6 @@ class Project:
                 left += [base for base in bases if base not in found]
                 found |= set(bases)
         return frozenset(found)
-
-
-def _mentioned(project: Project, word: str, own: str) -> bool:
-    """Whether an identifier stands anywhere more often than ``own`` times."""
-    return project.words.get(word, 0) > int(own)
 
 
 def _tested_somewhere(project: Project, name: str) -> bool:
@@ -248,7 +244,6 @@ def _unfilled(project: Project, name: str, kind: str) -> bool:
 
 _DOUBTS: Mapping[str, Callable[..., bool]] = {
     "unfilled": _unfilled,
-    "mentioned": _mentioned,
     "tested": _tested_somewhere,
     "derived": _derived_somewhere,
     "filled": _filled,
@@ -256,6 +251,6 @@ _DOUBTS: Mapping[str, Callable[..., bool]] = {
     "dispatched": _dispatched,
     "inherited": _inherited,
 }
-"""Doubts: (mentioned, word, times in its own file), (tested, class), (derived, class),
+"""Doubts: (tested, class), (derived, class),
 (filled, class, kind of pass), (written, attribute), (dispatched, method, number of arguments),
 (inherited, class, method), (unfilled, function, class)."""

@@ -8,9 +8,12 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_OWN = re.compile(r"#\s*initaudit:\s*(file-)?ignore\b(?:\s*\[([^\]]*)\])?", re.IGNORECASE)
+_OWN = re.compile(r"#\s*initaudit:\s*(file-)?ignore\b(?:\s*\[([^\]]*)\])?")
 _NOQA = re.compile(r"#\s*noqa(?::\s*([a-z]+\d+(?:[,\s]+[a-z]+\d+)*))?(?![\w:])", re.IGNORECASE)
 _RULE = re.compile(r"IA\d*|[a-z]+(?:-[a-z]+)*", re.IGNORECASE)
+# What must stand in a file that has such a comment; searched for in every file, so plain words.
+_WRITTEN = ("noqa", "NOQA", "NoQA")
+_NAMED = re.compile(r"(?:noqa|NOQA|NoQA):[\w,\s]*\bIA\d")
 _ID = re.compile(r"IA\d+", re.IGNORECASE)
 
 
@@ -47,12 +50,14 @@ class Ignore:
         return not (self.blanket and "noqa" in self.text.lower())
 
 
-def read_ignores(text: str) -> tuple[Ignore, ...]:
+def read_ignores(text: str, *, every: bool = True) -> tuple[Ignore, ...]:
     """Return the comments of a file that ignore findings; strings that look like one are not.
 
     A comment speaks of the statement it stands in; alone on a line, of the statement below.
+    Without ``every`` a file is only read closer where a comment names this tool or its rules.
     """
-    if "initaudit:" not in text.lower() and "noqa" not in text.lower():
+    noqa = any(word in text for word in _WRITTEN)
+    if "initaudit:" not in text and not (noqa and (every or _NAMED.search(text))):
         return ()
     found: list[Ignore] = []
     # Tokenising stops at what it cannot read; what stands before it counts.

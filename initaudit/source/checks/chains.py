@@ -97,7 +97,16 @@ def _of_methods(file: File, owner: Class, starts: Mapping[str, Start]) -> Iterat
         return "weight" if name in starts else "plain" if name in plain else "unknown"
 
     for method in owner.methods.values():
-        yield from flow(file, method.body, kind).edges
+        if _uses_two(file, method.body, starts):
+            yield from flow(file, method.body, kind).edges
+
+
+def _uses_two(file: File, body: list[ast.stmt], starts: Mapping[str, Start]) -> bool:
+    """Return whether statements hold the names of two constant weights, so that following pays."""
+    text = file.module.written(body)
+    labels = (label for label, start in starts.items() if start.constant is not None)
+    # ``self.net[0]`` and ``self.net[1]`` share their name: each counts.
+    return sum(label.partition("[")[0].rpartition(".")[2] in text for label in labels) > 1
 
 
 def _plain_attributes(file: File, owner: Class) -> frozenset[str]:
@@ -140,8 +149,9 @@ def _of_scope(file: File, scope: Scope, found: dict[tuple[int, int], Chain]) -> 
     if isinstance(scope, ast.Module):
         bodies = [scope.body, *bodies]
     for body in bodies:
-        for edge in flow(file, body, kind).edges:
-            _keep(found, starts, edge)
+        if _uses_two(file, body, starts):
+            for edge in flow(file, body, kind).edges:
+                _keep(found, starts, edge)
     for edge in _contained(starts):
         _keep(found, starts, edge)
 

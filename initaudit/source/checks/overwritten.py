@@ -19,7 +19,7 @@ from initaudit.source.sweeps import Sweep, Write, governs
 @check("IA412", "draw")
 def special_init_overwritten(subject: File, limits: Limits) -> Iterator[Hit]:
     """A layer's own initialisation, undone by a later pass over all layers of its kind."""
-    if not subject.sweeps:
+    if not subject.sweeps or not any(_is_special(draw) for draw in subject.draws):
         return
     seen: set[ast.AST] = set()
     for sweep in subject.sweeps:
@@ -71,6 +71,16 @@ def _specials(file: File, sweep: Sweep) -> Iterator[tuple[Class, Draw, bool]]:
         left += _parts(file, part, constructor, None)
 
 
+def _is_special(draw: Draw) -> bool:
+    """Return whether a draw fills the parameter of one layer that a class holds."""
+    return (
+        len(draw.path) > 2
+        and draw.path[0] == "self"
+        and draw.role in {"weight", "bias"}
+        and draw.callee.form in {"inplace", "method"}
+    )
+
+
 def _before(file: File, owner: Class, function: Function, node: ast.AST | None) -> Iterator[Draw]:
     """Yield the fillings of ``self.layer.weight`` in a function, and in methods it calls."""
     module = file.module
@@ -79,15 +89,13 @@ def _before(file: File, owner: Class, function: Function, node: ast.AST | None) 
         line = node.lineno
     methods = {
         file.method(owner, words[1])
-        for call in module.calls
-        if module.function(call) is function and call.lineno < line
+        for call in module.calls_by_function.get(function, ())
+        if call.lineno < line
         and len(words := dotted(call.func)) == 2 and words[0] == "self"
         and (node is None or governs(file, node, call))
     }  # fmt: skip
     for draw in file.draws:
-        if len(draw.path) < 3 or draw.path[0] != "self" or draw.owner is not owner.node:
-            continue
-        if draw.callee.form not in {"inplace", "method"} or draw.role not in {"weight", "bias"}:
+        if draw.owner is not owner.node or not _is_special(draw):
             continue
         if draw.function is function:
             reached = draw.node.lineno < line and (node is None or governs(file, node, draw.node))
@@ -105,9 +113,8 @@ def _parts(
         if owner.node not in by or part is None or part.framework != "torch":
             continue
         made = [
-            call for call in file.module.calls
+            call for call in file.module.calls_by_function.get(function, ())
             if isinstance(call.func, ast.Name) and call.func.id == name
-            and file.module.function(call) is function
             and (node is None or call.lineno < node.lineno)
         ]  # fmt: skip
         if made:

@@ -13,13 +13,14 @@ from initaudit.source.file import File
 from initaudit.source.sweeps import Sweep, Write, governs
 
 _WEIGHTED = frozenset({"linear", "conv", "conv_transpose"})
+_LOADING = ("load_state_dict(", "from_pretrained(", "pretrained=True", "weights=")
 _VISION = re.compile(r"^(torchvision\.models\.|timm\.)")
 
 
 @check("IA413", "draw")
 def pretrained_then_reinit(subject: File, limits: Limits) -> Iterator[Hit]:
     """Weights that are loaded and then drawn anew by a pass over the object that holds them."""
-    loads = [*_loads(subject)] if _LOADING.search(subject.module.text) else []
+    loads = [*_loads(subject)] if subject.sweeps else []
     for sweep in subject.sweeps if loads else ():
         for load, held, vision in loads:
             if subject.module.function(load) is not subject.module.function(sweep.node):
@@ -46,13 +47,10 @@ def pretrained_then_reinit(subject: File, limits: Limits) -> Iterator[Hit]:
     yield from _restored(subject)
 
 
-_LOADING = re.compile(
-    r"load_state_dict\(|from_pretrained\(|pretrained=True|weights=|load_weights\("
-)
-
-
 def _loads(file: File) -> Iterator[tuple[ast.Call, tuple[str, ...], bool]]:
     """Yield each call that loads weights, what holds them, and whether it is a vision model."""
+    if not any(word in file.module.text for word in _LOADING):
+        return
     for call in file.module.calls:
         name = file.qualified(call.func) or ""
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""

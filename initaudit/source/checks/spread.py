@@ -16,6 +16,7 @@ from initaudit.source.bulk import bulk_draws, over_parameters
 from initaudit.source.checks.chains import label_of
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
+from initaudit.source.fitting import fitting
 from initaudit.source.flow import flow
 from initaudit.source.initial import Start
 
@@ -31,6 +32,8 @@ _QUIET = re.compile(
     r"|mask|scale|shift|modulat|film",
     re.IGNORECASE,
 )
+# What stands wherever `flow` finds a product.
+_PRODUCT = re.compile(r"@|dot|matmul|mm\b|mm\(|linear")
 _UNKNOWN_FAN = 64
 _LARGEST_FAN = 8192
 
@@ -96,6 +99,7 @@ def one_sided(subject: File, limits: Limits) -> Iterator[Hit]:
         half = math.sqrt(3) * std
         if abs(mean) < half * (1 - 1e-9):
             continue
+        fits = fitting(subject, spread.node, spread.what)
         yield Hit(
             subject.site(spread.node),
             {
@@ -104,12 +108,18 @@ def one_sided(subject: File, limits: Limits) -> Iterator[Hit]:
                 "std": std,
                 "low": mean - half,
                 "high": mean + half,
+                **({} if fits is None else {"fits": fits}),
             },
+            fix=None if fits is None else "fitting-initialiser",
         )
 
 
 def spreads(file: File) -> list[Spread]:
     """Return the laws of all weights that surely multiply a signal, each place once."""
+    return file.once(_spreads)
+
+
+def _spreads(file: File) -> list[Spread]:
     if file.is_test:
         return []
     found: dict[tuple[int, int], Spread] = {}
@@ -174,11 +184,22 @@ def _operands(file: File, bodies: list[list[ast.stmt]], starts: dict[str, Start]
         return "weight" if initial.short(name) in starts else "unknown"
 
     found: set[str] = set()
+    names = {label.partition("[")[0].rpartition(".")[2] for label in starts}
     for body in bodies:
+        text = file.module.written(body)
+        if not _multiplies(text, names):
+            continue
         for name, node in flow(file, body, kind).operands.items():
             if not _rescaled(file, node):
                 found.add(initial.short(name))
     return found
+
+
+def _multiplies(text: str, names: set[str]) -> bool:
+    """Return whether a text may hold a product with one of some names: following it costs more."""
+    held = [name for name in names if name in text]
+    called = any(f"{name}(" in text for name in held)
+    return bool(held) and (called or _PRODUCT.search(text) is not None)
 
 
 def _rescaled(file: File, product: ast.expr) -> bool:
