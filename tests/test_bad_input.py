@@ -159,7 +159,7 @@ def renamed(name: str) -> Callable[[dict[str, Any]], None]:
         (with_header(renamed("a\x1b[31mred.weight")), "a\\x1b[31mred"),
         (with_header(renamed("a\nb\r\x85\u202ec.weight")), "a\\nb\\r\\x85\\u202ec"),
         (with_header(renamed("../../etc/passwd")), "../../etc/passwd"),
-        (with_header(renamed("::error file=x::stop.weight")), "::error"),
+        (with_header(renamed("::error file=x::stop.weight")), "\\x3a:error"),
         (with_header(renamed("x" * 10_000 + ".weight")), "xxx"),
     ],
     ids=["white space", "an extra field", "5 MB of metadata", "no name", "NUL", "ANSI", "newlines",
@@ -175,7 +175,7 @@ def test_what_is_odd_and_legal_is_judged_and_shown_escaped(
     printable = text.out.replace("\n", "")
     assert printable.isprintable()
     assert shown is None or shown in text.out
-    assert not any(line.startswith("::") for line in text.out.splitlines())
+    assert not any(line.lstrip().startswith("::") for line in text.out.splitlines())
     ran = run(capsys, "odd.safetensors", *AS_JSON)
     assert ran.out.isascii()
     assert ran.report["networks"]
@@ -208,7 +208,7 @@ def test_an_empty_file(capsys: pytest.CaptureFixture[str]) -> None:
     for ending in ("safetensors", "npz", "npy", INDEX.partition(".")[2]):
         path = Path(f"empty.{ending}")
         path.write_bytes(b"")
-        refused(capsys, path, "is empty" if "safetensors" in ending else "not")
+        refused(capsys, path, "not a readable" if ending == "npz" else "is empty")
         path.unlink()
 
 
@@ -695,9 +695,8 @@ def test_a_network_that_does_not_fit_in_memory_is_judged_by_its_weights(
     ran = run(capsys, path, beside, *AS_JSON, "--activation", "relu")
     assert "IA103" in {f["rule"] for f in ran.report["findings"]}
     assert ran.code == 1
-    first, second = ran.report["networks"]
-    assert "memory" in first["stopped"][0]["reason"]
-    assert second["coverage"] == 1
+    for network in ran.report["networks"]:
+        assert "memory" in network["stopped"][0]["reason"]
 
 
 def test_nothing_on_disk_changes_whatever_the_input(capsys: pytest.CaptureFixture[str]) -> None:

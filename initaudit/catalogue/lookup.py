@@ -27,6 +27,9 @@ class Catalogue:
     files: tuple[Head, ...]
     _read: dict[Path, Framework] = field(default_factory=dict, compare=False, repr=False)
     _canonical: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    _words: dict[frozenset[str], frozenset[str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def frameworks(self) -> tuple[str, ...]:
@@ -53,6 +56,23 @@ class Catalogue:
     def method(self, name: str, framework: str = "torch") -> Initialiser | None:
         """Return the method of a tensor that fills it."""
         return next((f.methods[name] for f in self._of(framework) if name in f.methods), None)
+
+    def last_words(self, packages: Iterable[str]) -> frozenset[str]:
+        """Return the last words of all names of initialisers in some packages, and methods.
+
+        A call whose callee ends in none of them is no initialiser; that is cheap to ask.
+        """
+        wanted = frozenset(packages)
+        if wanted not in self._words:
+            found: set[str] = set()
+            for file in self.files:
+                if wanted.isdisjoint(file.packages) and file.framework != "torch":
+                    continue
+                read = self._framework(file)
+                names = (*read.initialisers, *read.names, *read.methods)
+                found.update(name.rpartition(".")[2] for name in names)
+            self._words[wanted] = frozenset(found)
+        return self._words[wanted]
 
     def string(self, framework: str, text: str) -> Initialiser | None:
         """Return the initialiser that a framework takes a string for."""

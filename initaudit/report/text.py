@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import StringIO
@@ -32,6 +33,9 @@ from initaudit.report.source import (
 )
 from initaudit.report.table import layer_table, legend
 from initaudit.report.wording import count, name, percent, prose, tally
+
+# What starts a line so is a command to GitHub Actions, wherever its log comes from.
+_COMMAND = re.compile(r"^([^\S\n]*)([:#])(?=:|#\[)", re.MULTILINE)
 
 # Under this width no table holds a name and two bars; the terminal may wrap the lines instead.
 NARROWEST = 40
@@ -93,7 +97,7 @@ def render(report: Report, style: Style) -> str:
     for paragraph in _paragraphs(report, style, console):
         for line in paragraph:
             console.print(line, soft_wrap=True)
-    return out.getvalue()
+    return _COMMAND.sub(lambda found: f"{found[1]}\\x{ord(found[2]):02x}", out.getvalue())
 
 
 def _paragraphs(report: Report, style: Style, console: Console) -> list[list[Text]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
-from initaudit.source.initial import WEIGHTED
+from initaudit.source.initial import WEIGHTED, chained
 from initaudit.source.module import Function, arguments
 from initaudit.source.targets import narrowed_to
 
@@ -47,7 +47,7 @@ def _bulk_draws(file: File) -> list[Bulk]:
         ops = {spec.op for kind in kinds if (spec := file.catalogue.layer(kind)) is not None}
         if not ops & WEIGHTED:
             continue
-        if _written_later(file, draw):
+        if chained(file, draw) or _written_later(file, draw):
             continue
         found.append(Bulk(draw, kinds, _built(file, ops & WEIGHTED)))
     return found

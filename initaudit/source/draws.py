@@ -43,12 +43,29 @@ _TRANSPARENT = frozenset({"data", "detach", "view", "T", "contiguous"})
 def draws(module: Module, catalogue: Catalogue) -> list[Draw]:
     """Return the initialising calls of a file, in source order."""
     found = []
+    names = module.names
+    roots = {name.partition(".")[0] for name in (*names.imports.values(), *names.stars)}
+    words = catalogue.last_words(roots)
     for call in module.calls:
+        func = call.func
+        if isinstance(func, ast.Attribute) and func.attr not in words:
+            continue
+        if isinstance(func, ast.Name) and func.id not in words and not _stands(module, func.id, words):
+            continue
         draw = read_draw(module, catalogue, call)
         if draw is not None:
             found.append(draw)
     found.sort(key=lambda d: (d.node.lineno, d.node.col_offset))
     return found
+
+
+def _stands(module: Module, name: str, words: frozenset[str]) -> bool:
+    """Return whether a local name may stand for another that ends in one of some words."""
+    names = module.names
+    imported = names.imports.get(name)
+    return name in names.aliases or (
+        imported is not None and imported.rpartition(".")[2] in words
+    )
 
 
 def read_draw(module: Module, catalogue: Catalogue, call: ast.Call) -> Draw | None:

@@ -276,7 +276,7 @@ def _redrawn(
         weights = None if unknown else start.weights
         return replace(start, weights=weights)
     last = writes[-1]
-    sure = not touched and not applied and _certain(file, last)
+    sure = not touched and not applied and not chained(file, last) and _certain(file, last)
     return replace(
         start,
         node=last.node,
@@ -284,6 +284,11 @@ def _redrawn(
         implicit=_implicit(last),
         by_default=False,
     )
+
+
+def chained(file: File, draw: Draw) -> bool:
+    """Return whether another method changes what was drawn: ``w.normal_().mul_(0.1)``."""
+    return isinstance(file.module.parents.get(draw.node), ast.Attribute)
 
 
 def _certain(file: File, draw: Draw) -> bool:

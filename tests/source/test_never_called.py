@@ -13,7 +13,8 @@ CATALOGUE = load_catalogue()
 
 HEAD = "import torch.nn as nn\nfrom .base import Base\n\n\n"
 BODY = (
-    "    def __init__(self, dim):\n        super().__init__()\n        self.fc = nn.Linear(dim, 1)\n"
+    "    def __init__(self, dim):\n        super().__init__()\n"
+    "        self.fc = nn.Linear(dim, 1)\n"
     "\n    def _init_weights(self, m):\n        if isinstance(m, nn.Linear):\n"
     "            nn.init.zeros_(m.bias)\n\n    def forward(self, x):\n        return self.fc(x)\n"
 )
