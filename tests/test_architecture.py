@@ -25,8 +25,10 @@ LAYERS = (
     {"checks", "propagate"},
     {"assemble"},
     {"auditing"},
+    {"inputs"},
+    {"running"},
     {"report"},
-    {"config"},
+    {"config", "baseline", "terminal"},
     {"cli"},
     {"__main__"},
 )

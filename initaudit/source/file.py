@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+_HANDED = re.compile(r"init\w*\s*=|initializer")
 
 
 class File:
@@ -43,6 +45,24 @@ class File:
     def draws(self) -> list[Draw]:
         """The initialising calls, in source order."""
         return draws(self.module, self.catalogue)
+
+    @cached_property
+    def draws_by_class(self) -> Mapping[ast.ClassDef | None, list[Draw]]:
+        """The initialising calls within each class; under None those outside of all."""
+        found: dict[ast.ClassDef | None, list[Draw]] = {}
+        for draw in self.draws:
+            found.setdefault(draw.owner, []).append(draw)
+        return found
+
+    def says(self, owner: Class) -> bool:
+        """Return whether a class or an ancestor says how any weight starts.
+
+        That is a call, or an initialiser handed to a layer by a keyword.
+        """
+        return any(
+            one.node in self.draws_by_class or _HANDED.search(self.module.written([one.node]))
+            for one in owner.lineage()
+        )
 
     @cached_property
     def classes(self) -> Mapping[ast.ClassDef, Class]:

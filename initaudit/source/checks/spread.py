@@ -143,7 +143,7 @@ def _plain(draw: Draw) -> bool:
 
 def _of_classes(file: File) -> Iterator[Spread]:
     for owner in file.classes.values():
-        if owner.framework is None:
+        if owner.framework is None or not file.says(owner):
             continue
         starts = file.starts(owner)
         bare = {k: s for k, s in starts.items() if s.op == "" and not _TABLE.search(label_of(s))}
