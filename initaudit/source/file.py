@@ -60,9 +60,26 @@ class File:
         That is a call, or an initialiser handed to a layer by a keyword.
         """
         return any(
-            one.node in self.draws_by_class or _HANDED.search(self.module.written([one.node]))
+            one.node in self.draws_by_class
+            or (self._handed and _HANDED.search(self.module.written([one.node])))
             for one in owner.lineage()
         )
+
+    @cached_property
+    def _scopes_with_draws(self) -> frozenset[Scope]:
+        return frozenset(self.module.scope(draw.node) for draw in self.draws)
+
+    def scope_says(self, scope: Scope) -> bool:
+        """Return whether a function, or the top of the file, says how any weight starts."""
+        if scope in self._scopes_with_draws:
+            return True
+        if isinstance(scope, ast.Module | ast.Lambda):
+            return self._handed
+        return self._handed and _HANDED.search(self.module.written([scope])) is not None
+
+    @cached_property
+    def _handed(self) -> bool:
+        return _HANDED.search(self.module.text) is not None
 
     @cached_property
     def classes(self) -> Mapping[ast.ClassDef, Class]:

@@ -135,7 +135,7 @@ def _contained(starts: Mapping[str, Start]) -> Iterator[Edge]:
 
 def _of_scope(file: File, scope: Scope, found: dict[tuple[int, int], Chain]) -> None:
     """Find chains of plain variables: made here, multiplied here or in a function beside."""
-    starts = file.scope_starts(scope)
+    starts = file.scope_starts(scope) if file.scope_says(scope) else {}
     if sum(s.constant is not None for s in starts.values()) < 2:
         return
 

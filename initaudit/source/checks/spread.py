@@ -155,7 +155,7 @@ def _of_classes(file: File) -> Iterator[Spread]:
 
 def _of_scopes(file: File) -> Iterator[Spread]:
     for scope in (file.module.tree, *file.module.functions):
-        starts = file.scope_starts(scope)
+        starts = file.scope_starts(scope) if file.scope_says(scope) else {}
         bare = {k: s for k, s in starts.items() if s.op == "" and not _TABLE.search(s.label)}
         if not bare:
             continue
