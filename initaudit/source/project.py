@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from initaudit.claims import Doubt
+from initaudit.source.callers import called_on_self, dispatched
 from initaudit.source.file import File
 from initaudit.source.targets import fillers, fills_kind
-from initaudit.source.traits import called_on_self, dispatched
 
 _CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 _HEAD = re.compile(r"^class (\w+)\s*(?:\(([^()]*)\))?\s*:", re.MULTILINE)
@@ -39,7 +39,7 @@ class Outline:
     makers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     passes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     written: frozenset[str] = frozenset()
-    dispatched: frozenset[tuple[str, int]] = frozenset()
+    dispatched: frozenset[tuple[str, int, str]] = frozenset()
     on_self: Mapping[str, frozenset[str]] = field(default_factory=dict)
     fillers: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ def outline_text(text: str, path: str, *, own: bool = True) -> Outline:
     tested = {word for match in _TESTED.finditer(text) for word in re.findall(r"\w+", match[1])}
     makers = _makers(text) if own else {}
     reached = frozenset(
-        (word, -1)
+        (word, -1, "")
         for through, word in (_reached(text) if own else ())
         if through not in {"self", "super()"} and not through[:1].isupper()
     )
@@ -208,13 +208,16 @@ def _written(project: Project, attribute: str) -> bool:
     )
 
 
-def _dispatched(project: Project, name: str, wanted: str) -> bool:
-    """Whether a method of that name is called on other objects, with as many arguments."""
+def _dispatched(project: Project, name: str, wanted: str, owner: str) -> bool:
+    """Whether a method of that name is called on objects that may be of a class.
+
+    The call must have as many arguments as the method wants, -1 standing for any number.
+    """
     number = int(wanted)
     return any(
-        word == name and (given == -1 or number == -1 or given == number)
+        word == name and kind in {"", owner} and (given == -1 or number in {-1, given})
         for one in project.outlines
-        for word, given in one.dispatched
+        for word, given, kind in one.dispatched
     )
 
 
@@ -251,6 +254,6 @@ _DOUBTS: Mapping[str, Callable[..., bool]] = {
     "dispatched": _dispatched,
     "inherited": _inherited,
 }
-"""Doubts: (tested, class), (derived, class),
-(filled, class, kind of pass), (written, attribute), (dispatched, method, number of arguments),
-(inherited, class, method), (unfilled, function, class)."""
+"""Doubts: (tested, class), (derived, class), (filled, class, kind of pass),
+(written, attribute), (inherited, class, method), (unfilled, function, class),
+(dispatched, method, number of arguments, class)."""

@@ -15,12 +15,6 @@ _PASS = re.compile(r"init|reset_param|apply$|^from_pretrained$|^load_state_dict$
 _PARAMETERS = frozenset({"parameters", "named_parameters"})
 _EVERY = _PARAMETERS | {"modules", "named_modules", "children"}
 _FILLING = re.compile(r"init|normal|uniform|xavier|kaiming|glorot|reset_|fill_|zero_|ones_")
-SETTING_UP = re.compile(
-    r"_*(?:init|initiali[sz]e|re_?init|reset)_?(?:all_|model_|layer_)?"
-    r"(?:weight|parameter|param|kernel|bias(?:es)?|module|layer)s?(?:_\w+)?"
-    r"|_*(?:weights?|params?|parameters?|kernels?)_init(?:iali[sz]e)?|_*initiali[sz]e|_*reset_parameters"
-)
-"""Names of methods that fill weights."""
 BOTH = frozenset({"call", "every"})
 _DEPTH = 4
 
@@ -256,44 +250,3 @@ def last_word(call: ast.Call) -> str:
 def called(call: ast.Call) -> tuple[str, ...]:
     """Return the words of what is called."""
     return dotted(call.func) or ((call.func.attr,) if isinstance(call.func, ast.Attribute) else ())
-
-
-def dispatched(file: File) -> frozenset[tuple[str, int]]:
-    """Return the methods called on other objects that fill weights, with how many arguments.
-
-    The number is -1 where the call does not tell, and where only a string or a bare mention
-    names the method.
-    """
-    found: set[tuple[str, int]] = set()
-    for name, nodes in file.mentions.items():
-        if SETTING_UP.fullmatch(name) is None:
-            continue
-        for node in nodes:
-            words = dotted(node.value)
-            own = words == ("self",) or ast.unparse(node.value) == "super()"
-            # Through a class only what derives from it is called.
-            if own or (words and words[-1][:1].isupper()):
-                continue
-            call = file.module.parents.get(node)
-            plain = (
-                isinstance(call, ast.Call)
-                and call.func is node
-                and not call.keywords
-                and not any(isinstance(a, ast.Starred) for a in call.args)
-            )
-            found.add((name, len(call.args) if plain and isinstance(call, ast.Call) else -1))
-    found |= {(text, -1) for text in file.strings if SETTING_UP.fullmatch(text)}
-    return frozenset(found)
-
-
-def called_on_self(file: File) -> dict[str, frozenset[str]]:
-    """Return the methods that fill weights and that each class mentions on itself."""
-    found: dict[str, set[str]] = {}
-    for name, nodes in file.mentions.items():
-        if SETTING_UP.fullmatch(name) is None:
-            continue
-        for node in nodes:
-            owner = file.class_of(node)
-            if owner is not None and dotted(node.value) == ("self",):
-                found.setdefault(owner.name, set()).add(name)
-    return {owner: frozenset(names) for owner, names in found.items()}

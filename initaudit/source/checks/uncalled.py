@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
 from initaudit.rulebook import Severity
+from initaudit.source.callers import SETTING_UP, class_of_object
 from initaudit.source.classes import Class
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function, arguments
-from initaudit.source.traits import SETTING_UP, parametric
 
 
 @check("IA408", "draw")
@@ -21,9 +21,9 @@ def init_method_never_called(subject: File, limits: Limits) -> Iterator[Hit]:
         if owner.framework not in {"torch", "paddle"}:
             continue
         for name, method in owner.methods.items():
-            if not SETTING_UP.fullmatch(name) or method.decorator_list:
+            if not SETTING_UP.fullmatch(name) or not _plain(subject, method):
                 continue
-            if not _has_weights(subject, owner) or not _fills(subject, method):
+            if not _has_weights(owner) or not _fills(subject, method):
                 continue
             if _called(subject, owner, name, method):
                 continue
@@ -33,10 +33,16 @@ def init_method_never_called(subject: File, limits: Limits) -> Iterator[Hit]:
                 severity=Severity.NOTE if subject.is_test else None,
                 doubts=(
                     ("derived", owner.name),
-                    ("dispatched", name, str(_wanted(method))),
+                    ("dispatched", name, str(_wanted(method)), owner.name),
                     ("inherited", owner.name, name),
                 ),
             )
+
+
+def _plain(file: File, method: Function) -> bool:
+    """Return whether nothing but torch decorates a method, so that it stays one."""
+    names = (file.qualified(one) or "" for one in method.decorator_list)
+    return all(name.startswith("torch.") for name in names)
 
 
 def _heading(method: Function) -> ast.stmt:
@@ -55,14 +61,14 @@ def _wanted(method: Function) -> int:
     return len(arguments(method)) - 1 if not method.args.defaults else -1
 
 
-def _has_weights(file: File, owner: Class) -> bool:
-    """Return whether a class makes layers or parameters, so that there is something to fill."""
-    for one in owner.lineage():
-        for values in one.attributes.values():
-            for value in values:
-                if parametric(file, value.value):
-                    return True
-    return False
+def _has_weights(owner: Class) -> bool:
+    """Return whether a class makes modules or parameters, so that there is something to fill."""
+    return any(
+        isinstance(value.value, ast.Call) and (dotted(value.value.func) or ("",))[-1][:1].isupper()
+        for one in owner.lineage()
+        for values in one.attributes.values()
+        for value in values
+    )
 
 
 def _fills(file: File, method: Function) -> bool:
@@ -74,27 +80,29 @@ def _fills(file: File, method: Function) -> bool:
 
 def _called(file: File, owner: Class, name: str, method: Function) -> bool:
     """Return whether the file mentions the method in a way that may reach this class."""
-    if name in file.strings:
+    if name in file.strings or _expected(file, owner, name):
         return True
-    for one in file.classes.values():
-        related = one is owner or any(a is one for a in owner.lineage())
-        derived = any(a is owner for a in one.lineage()) and one is not owner
-        if derived:
-            return True
-        # A base of the same file that has the method expects it to be replaced.
-        if related and one is not owner and name in one.methods:
-            return True
+    wanted = _wanted(method)
     for node in file.mentions.get(name, ()):
-        words = dotted(node.value)
         inside = file.class_of(node)
-        if words == ("self",) or _is_super(node.value):
+        if dotted(node.value) == ("self",) or _is_super(node.value):
             if inside is None or any(a is inside for a in owner.lineage()):
                 return True
-        elif file.module.function(node) is not method:
-            wanted, given = _wanted(method), _given(file, node)
-            if -1 in {wanted, given} or wanted == given:
+        elif class_of_object(file, node.value) in {"", owner.name}:
+            given = _given(file, node)
+            fits = -1 in {wanted, given} or wanted == given
+            if fits and file.module.function(node) is not method:
                 return True
     return False
+
+
+def _expected(file: File, owner: Class, name: str) -> bool:
+    """Return whether a class of the file derives from this one, or a base has the method too."""
+    if any(name in one.methods for one in owner.lineage() if one is not owner):
+        return True
+    return any(
+        one is not owner and any(a is owner for a in one.lineage()) for one in file.classes.values()
+    )
 
 
 def _is_super(expr: ast.expr) -> bool:

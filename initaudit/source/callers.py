@@ -1,0 +1,71 @@
+"""Who calls the methods that fill weights: on an object itself, on others, by a string."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from initaudit.source.draws import dotted
+from initaudit.source.file import File
+
+SETTING_UP = re.compile(
+    r"_*(?:init|initiali[sz]e|re_?init|reset)_?(?:all_|model_|layer_)?"
+    r"(?:weight|parameter|param|kernel|bias(?:es)?|module|layer)s?(?:_\w+)?"
+    r"|_*(?:weights?|params?|parameters?|kernels?)_init(?:iali[sz]e)?|_*initiali[sz]e|_*reset_parameters"
+)
+"""Names of methods that fill weights."""
+_HOLDERS = frozenset({"ModuleList", "ModuleDict", "Sequential", "LayerList"})
+
+
+def dispatched(file: File) -> frozenset[tuple[str, int, str]]:
+    """Return the methods called on other objects that fill weights.
+
+    Beside the method stand how many arguments it gets and the class of the object. The number is
+    -1 where the call does not tell, and where only a string or a bare mention names the method;
+    the class is empty where it is not known.
+    """
+    found: set[tuple[str, int, str]] = set()
+    for name, nodes in file.mentions.items():
+        if SETTING_UP.fullmatch(name) is None:
+            continue
+        for node in nodes:
+            words = dotted(node.value)
+            own = words == ("self",) or ast.unparse(node.value) == "super()"
+            # Through a class only what derives from it is called.
+            if own or (words and words[-1][:1].isupper()):
+                continue
+            call = file.module.parents.get(node)
+            plain = (
+                isinstance(call, ast.Call)
+                and call.func is node
+                and not call.keywords
+                and not any(isinstance(a, ast.Starred) for a in call.args)
+            )
+            number = len(call.args) if plain and isinstance(call, ast.Call) else -1
+            found.add((name, number, class_of_object(file, node.value)))
+    found |= {(text, -1, "") for text in file.strings if SETTING_UP.fullmatch(text)}
+    return frozenset(found)
+
+
+def class_of_object(file: File, expr: ast.expr) -> str:
+    """Return the name of the class that ``self.name`` is an object of; empty if not known."""
+    words, owner = dotted(expr), file.class_of(expr)
+    if len(words) != 2 or words[0] != "self" or owner is None or isinstance(expr, ast.Subscript):
+        return ""
+    made = owner.only(words[1])
+    func = made.value.func if made is not None and isinstance(made.value, ast.Call) else None
+    name = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+    return name if name[:1].isupper() and name not in _HOLDERS else ""
+
+
+def called_on_self(file: File) -> dict[str, frozenset[str]]:
+    """Return the methods that fill weights and that each class mentions on itself."""
+    found: dict[str, set[str]] = {}
+    for name, nodes in file.mentions.items():
+        if SETTING_UP.fullmatch(name) is None:
+            continue
+        for node in nodes:
+            owner = file.class_of(node)
+            if owner is not None and dotted(node.value) == ("self",):
+                found.setdefault(owner.name, set()).add(name)
+    return {owner: frozenset(names) for owner, names in found.items()}
