@@ -22,7 +22,7 @@ from initaudit.judge import Built, Stored, judge, judge_open
 from initaudit.network import Layer, Network, Site, Tensor, Unread
 from initaudit.options import Options, Progress, rules_for
 from initaudit.propagate import MORE, Propagation, propagate
-from initaudit.rulebook import Rule
+from initaudit.rulebook import Rule, Severity
 from initaudit.version import VERSION
 
 NO_WEIGHTS = "holds no weight matrix: there is nothing to judge"
@@ -186,7 +186,7 @@ def _sent(
     try:
         propagation = propagate(network, arrays, options, step)
         findings = _signal(network, propagation, rules)
-        if any("margin_decades" in f.facts for f in findings):
+        if any(f.severity > Severity.NOTE and "margin_decades" in f.facts for f in findings):
             propagation = propagate(network, arrays, options, step, samples=options.samples * MORE)
             findings = _signal(network, propagation, rules)
     except MemoryError:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from initaudit.version import VERSION
 
 CLEAN, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _EPILOG = "Other commands: `initaudit explain RULE` and `initaudit rules`."
 
 
@@ -125,7 +127,7 @@ def _pattern_list(ctx: Any, param: Any, values: Sequence[str]) -> tuple[tuple[st
     "rule_folders",
     multiple=True,
     metavar="DIR",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=_FOLDER,
     help="Folder of rule pages merged over the built-in ones.",
 )
 @click.option(
@@ -134,6 +136,13 @@ def _pattern_list(ctx: Any, param: Any, values: Sequence[str]) -> tuple[tuple[st
     type=click.Path(path_type=Path),
     help="A pyproject.toml to read instead of the nearest.",
 )
+@click.option("--fix", is_flag=True, help="Put right in source what is safe to.")
+@click.option(
+    "--unsafe-fixes",
+    is_flag=True,
+    help="With --fix or --diff: also what changes the numbers a network starts from.",
+)
+@click.option("--diff", is_flag=True, help="Show what --fix would change; write nothing.")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -185,15 +194,32 @@ def audit(paths: tuple[str, ...], config_path: Path | None, **given: Any) -> int
     target = given["output_file"]
     _refuse_overwriting(target, named)
     known = _baseline(settings.baseline, given["write_baseline"])
+    stdin = _stdin(named, given["stdin_filename"])
+    _refuse_fixing(named, given)
     start = time.monotonic()
+    count = 0
     try:
         with terminal.Watcher.on_terminal() as watcher:
-            report = run(named, settings.options, watcher, _stdin(named, given["stdin_filename"]))
+            judge = partial(run, named, settings.options, watcher, stdin)
+            if given["fix"] and not given["diff"]:
+                from initaudit.fixing import fixed
+
+                report, count = fixed(lambda: known(judge()), unsafe=given["unsafe_fixes"])
+            else:
+                report = judge()
     except OptionsError as error:
         raise click.UsageError("\n".join(error.mistakes)) from None
     if given["write_baseline"] is not None:
         return _keep(report, given["write_baseline"])
-    report = known(report)
+    if not given["fix"] or given["diff"]:
+        report = known(report)
+    if given["diff"]:
+        return _diff(report, settings, given, stdin)
+    if settings.format != "text" and any(f.fix for f in report.findings):
+        from initaudit.fixing import with_fixes
+
+        report = with_fixes(report, _given(stdin))
+    report = replace(report, fixed=count)
     if settings.format == "text" and given["verbose"]:
         report = replace(report, seconds=time.monotonic() - start)
     style = terminal.style(
@@ -204,10 +230,41 @@ def audit(paths: tuple[str, ...], config_path: Path | None, **given: Any) -> int
     return _exit_code(report, settings, exit_zero=given["exit_zero"])
 
 
+def _refuse_fixing(paths: Sequence[Path], given: Mapping[str, Any]) -> None:
+    if given["unsafe_fixes"] and not (given["fix"] or given["diff"]):
+        raise click.UsageError("--unsafe-fixes goes with --fix or --diff")
+    if given["fix"] and given["write_baseline"] is not None:
+        raise click.UsageError("--write-baseline keeps what --fix would change: use one of them")
+    if given["fix"] and not given["diff"] and Path("-") in paths:
+        raise click.UsageError("--fix cannot write to standard input: --diff shows the change")
+
+
+def _given(stdin: tuple[str, bytes] | None) -> Mapping[str, bytes]:
+    return {} if stdin is None else {stdin[0]: stdin[1]}
+
+
+def _diff(
+    report: Report,
+    settings: _Settings,
+    given: Mapping[str, Any],
+    stdin: tuple[str, bytes] | None,
+) -> int:
+    """Print what fixes would change, and on standard error how much."""
+    from initaudit.fixing import planned, shown
+
+    plans = planned(report, unsafe=given["unsafe_fixes"], given=_given(stdin))
+    _write(shown(plans), given["output_file"])
+    number = sum(plan.count for plan in plans)
+    left = len(report.findings) - number
+    files = f"{len(plans):,} file{'' if len(plans) == 1 else 's'}"
+    click.echo(f"{number:,} would be fixed in {files}, {left:,} would be left.", err=True)
+    return _exit_code(report, settings, exit_zero=given["exit_zero"])
+
+
 def _stdin(paths: Sequence[Path], name: Path | None) -> tuple[str, bytes] | None:
     if Path("-") not in paths:
         return None
-    return str(name or "-"), click.get_binary_stream("stdin").read()
+    return str(name or "-"), b"" if sys.stdin is None else sys.stdin.buffer.read()
 
 
 def _baseline(path: Path | None, written: Path | None) -> Callable[[Report], Report]:
@@ -237,7 +294,7 @@ def _keep(report: Report, path: Path) -> int:
 
 @click.command(context_settings=_CONTEXT)
 @click.argument("rule")
-@click.option("--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path))
+@click.option("--rules", "rule_folders", multiple=True, type=_FOLDER)
 def explain(rule: str, rule_folders: tuple[Path, ...]) -> int:
     """Print the page of a rule, by id or by name."""
     known = _load(rule_folders)
@@ -252,7 +309,7 @@ def explain(rule: str, rule_folders: tuple[Path, ...]) -> int:
 
 
 @click.command(context_settings=_CONTEXT)
-@click.option("--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path))
+@click.option("--rules", "rule_folders", multiple=True, type=_FOLDER)
 def rules(rule_folders: tuple[Path, ...]) -> int:
     """List the rules."""
     known = _load(rule_folders)
@@ -287,7 +344,7 @@ def _run(command: click.Command, words: list[str], name: str) -> int:
         return FAILED
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001  (no traceback reaches a user)
+    except Exception as error:  # no traceback reaches a user
         click.echo(f"Error: {unexpected(error)}", err=True)
         return FAILED
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from initaudit.options import STAGES
+from initaudit.options import STAGES, Options, OptionsError, every_rule
 from initaudit.report import FORMATS
 
 LEVELS = ("error", "warning", "note")
@@ -72,10 +72,11 @@ def read(path: Path) -> Config:
             values[key.replace("-", "_")] = value
     limits = table.get("limits", {})
     mistakes += _limits(limits)
-    if mistakes:
-        raise ConfigError(path, mistakes)
     if "rules" in values:
         values["rules"] = [str(path.parent / folder) for folder in values["rules"]]
+    mistakes += _unusable(values, limits)
+    if mistakes:
+        raise ConfigError(path, mistakes)
     for key in ("baseline", "cache_dir"):
         if key in values:
             values[key] = str(path.parent / values[key])
@@ -106,6 +107,28 @@ def _limits(limits: object) -> list[str]:
         for key, values in limits.items()
         if not isinstance(values, dict)
     ]
+
+
+def _unusable(values: Mapping[str, Any], limits: object) -> list[str]:
+    """Return what is wrong with values that are of the right kind."""
+    told = Options(
+        activation=values.get("activation"),
+        seed=values.get("seed", Options().seed),
+        samples=values.get("samples", Options().samples),
+        select=tuple(values.get("select", ())),
+        extend_select=tuple(values.get("extend_select", ())),
+        ignore=tuple(values.get("ignore", ())),
+        per_file_ignores=values.get("per_file_ignores", {}),
+        limits={k: v for k, v in limits.items() if isinstance(v, dict)}
+        if isinstance(limits, dict)
+        else {},
+        rules=tuple(map(Path, values.get("rules", ()))),
+    )
+    try:
+        every_rule(told)
+    except OptionsError as error:
+        return [f"tool.initaudit: {mistake}" for mistake in error.mistakes]
+    return []
 
 
 def _strings(value: object) -> bool:
@@ -148,7 +171,7 @@ _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "probe": _TRUTH,
     "strict": _TRUTH,
     "extend-select": _LIST,
-    "per-file-ignores": (_lists, "a table of lists, such as {\"tests/*\" = [\"IA401\"]}"),
+    "per-file-ignores": (_lists, 'a table of lists, such as {"tests/*" = ["IA401"]}'),
     "exclude": _LIST,
     "force-exclude": _TRUTH,
     "baseline": _STRING,

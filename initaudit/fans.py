@@ -93,10 +93,10 @@ def wanted_power(network: Network, layer: Layer) -> Interval:
 
 def activation_before(network: Network, layer: Layer) -> Activation | str | None:
     """Return the activation that a layer's input goes through, its unknown mark, or None."""
-    by_name = {other.name: other for other in network.layers}
+    layers = graph.by_name(network)
     current = layer
     while len(current.inputs) == 1:
-        current = by_name[current.inputs[0]]
+        current = layers[current.inputs[0]]
         if current.op == "activation":
             return function_of(current)
         if current.op not in graph.UNITWISE:

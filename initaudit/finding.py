@@ -170,7 +170,8 @@ class Report:
     """All that one run of the audit has to say.
 
     ``unused`` and ``stale`` are comments and entries of the baseline that matched no finding.
-    ``judged`` are the paths of the inputs, ``rules`` the ids of the rules that were on.
+    ``fixed`` counts what was put right before; ``judged`` are the paths of the inputs, ``rules``
+    the ids of the rules that were on.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -184,6 +185,7 @@ class Report:
     known: int = 0
     unused: tuple[Unused, ...] = ()
     stale: tuple[Stale, ...] = ()
+    fixed: int = 0
     judged: tuple[str, ...] = ()
     rules: frozenset[str] = frozenset()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TypeVar
 
 from initaudit.network import Layer, Network
 
@@ -14,6 +17,33 @@ UNITWISE = NORMS | {
 """Operations that keep units (features, channels) apart or in place."""
 
 
+_Answer = TypeVar("_Answer")
+_REMEMBERED = 8
+
+
+def _remembered(question: Callable[[Network], _Answer]) -> Callable[[Network], _Answer]:
+    """Keep the answers for the last few networks, by identity: a network does not change."""
+    recent: deque[tuple[Network, _Answer]] = deque(maxlen=_REMEMBERED)
+
+    @wraps(question)
+    def answer(network: Network) -> _Answer:
+        for known, value in tuple(recent):
+            if known is network:
+                return value
+        value = question(network)
+        recent.append((network, value))
+        return value
+
+    return answer
+
+
+@_remembered
+def by_name(network: Network) -> Mapping[str, Layer]:
+    """Return the layers by their names."""
+    return {layer.name: layer for layer in network.layers}
+
+
+@_remembered
 def consumers(network: Network) -> Mapping[str, tuple[str, ...]]:
     """Return, for each layer, the layers that read it, in topological order."""
     found: dict[str, list[str]] = {layer.name: [] for layer in network.layers}
@@ -23,6 +53,7 @@ def consumers(network: Network) -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(readers) for name, readers in found.items()}
 
 
+@_remembered
 def placed(network: Network) -> frozenset[str]:
     """Return the layers that the input reaches."""
     reached: set[str] = set()
@@ -32,6 +63,7 @@ def placed(network: Network) -> frozenset[str]:
     return frozenset(reached)
 
 
+@_remembered
 def bottlenecks(network: Network) -> frozenset[str]:
     """Return the layers that every path from an input to an output crosses.
 
@@ -52,6 +84,7 @@ def bottlenecks(network: Network) -> frozenset[str]:
     return frozenset(n for n in ways_in if ways_in[n] * ways_out[n] == total)
 
 
+@_remembered
 def weighted(network: Network) -> tuple[Layer, ...]:
     """Return the placed layers with a weight matrix or kernel, in topological order."""
     inside = placed(network)
@@ -69,11 +102,11 @@ def after(network: Network, name: str, stop: frozenset[str] = WEIGHTED) -> tuple
 
     Empty or without an ending where the output forks or another operation comes first.
     """
-    by_name = {layer.name: layer for layer in network.layers}
+    layers = by_name(network)
     readers = consumers(network)
     found: list[Layer] = []
     while len(readers[name]) == 1:
-        layer = by_name[readers[name][0]]
+        layer = layers[readers[name][0]]
         found.append(layer)
         if layer.op in stop or layer.op not in UNITWISE:
             break
@@ -101,6 +134,7 @@ def normed(network: Network, name: str) -> bool:
     return any(layer.op in NORMS for layer in after(network, name))
 
 
+@_remembered
 def hidden(network: Network) -> tuple[Layer, ...]:
     """Return the placed layers with a weight, but for the head and layers with a role."""
     last = head(network)

@@ -67,7 +67,7 @@ class Exclude:
 def expand(
     paths: Sequence[Path],
     within: Callable[[], Within],
-    exclude: Exclude = Exclude(),  # noqa: B008  (frozen)
+    exclude: Exclude = Exclude(),
 ) -> Inputs:
     """Return the files that the paths name or hold, each once.
 

@@ -84,12 +84,18 @@ def every_rule(options: Options) -> Mapping[str, Rule]:
         OptionsError: with everything in the options that is wrong.
     """
     mistakes = _values(options)
+    mistakes += [f"rules: there is no folder {f}" for f in options.rules if not f.is_dir()]
     try:
         rules = load(options.rules)
     except RulebookError as error:
         raise OptionsError([*mistakes, str(error)]) from None
-    for pattern in unmatched(rules, (*options.select, *options.extend_select, *options.ignore)):
-        mistakes.append(f"{pattern!r} names no rule: `initaudit rules` lists them")
+    for key, patterns in (
+        ("select", options.select),
+        ("extend-select", options.extend_select),
+        ("ignore", options.ignore),
+    ):
+        for pattern in unmatched(rules, patterns):
+            mistakes.append(f"{key}: {pattern!r} names no rule: `initaudit rules` lists them")
     for glob, names in options.per_file_ignores.items():
         for pattern in unmatched(rules, names):
             mistakes.append(f"per-file-ignores: {glob!r}: {pattern!r} names no rule")

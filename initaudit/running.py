@@ -84,9 +84,9 @@ def _lint(
     from initaudit.source.linting import settled
 
     sources = [
-        Source(stdin[0], True, stdin[1])
+        Source(stdin[0], always=True, content=stdin[1])
         if one.path == STDIN and stdin is not None
-        else Source(str(one.path), one.named or options.strict)
+        else Source(str(one.path), always=one.named or options.strict)
         for one in inputs
     ]
     try:

@@ -27,7 +27,7 @@ LAYERS = (
     {"auditing"},
     {"running"},
     {"report"},
-    {"config", "baseline", "terminal"},
+    {"config", "baseline", "fixing", "terminal"},
     {"cli"},
     {"__main__"},
 )

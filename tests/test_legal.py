@@ -27,6 +27,8 @@ from tests.nets import (
 )
 
 SEEDS = range(2)
+SLOW = {"fixed depthwise blurs", "torch's default, 4 convolutions", "batch norms",
+        "a pixel shuffle at the end", "bilinear upsampling"}  # fmt: skip
 Make = Callable[[np.random.Generator], Arrays]
 
 
@@ -241,10 +243,10 @@ def nerf(rng: np.random.Generator) -> Arrays:
 
 
 def siren(rng: np.random.Generator) -> Arrays:
-    """Return sine layers with frequency 30 outside the weights (Sitzmann 2020)."""
+    """Return sine layers with their frequency of 30 in the weights (Sitzmann 2020)."""
     arrays: Arrays = {}
     for i, (into, out) in enumerate(((2, 64), (64, 64), (64, 64), (64, 1))):
-        bound = 1 / into if i == 0 else np.sqrt(6 / into) / 30
+        bound = 30 / into if i == 0 else np.sqrt(6 / into)
         arrays[f"net.{i}.linear.weight"] = f32(rng.uniform(-bound, bound, (out, into)))
         arrays[f"net.{i}.linear.bias"] = f32(rng.uniform(-1, 1, out) / np.sqrt(into))
     return arrays
@@ -357,8 +359,8 @@ def super_resolution(rng: np.random.Generator) -> Arrays:
 
 def icnr_last(rng: np.random.Generator) -> Arrays:
     """Return a plain stack whose last convolution feeds a pixel shuffle."""
-    arrays = cnn(rng, [3, 32, 32], he, head=None)
-    rows = he(rng, (3, 32, 3, 3))
+    arrays = cnn(rng, [3, 8, 8], he, head=None)
+    rows = he(rng, (3, 8, 3, 3))
     return arrays | {"conv3.weight": f32(np.repeat(rows, 4, axis=0)), "conv3.bias": zeros(12)}
 
 
@@ -366,11 +368,11 @@ def blur(rng: np.random.Generator) -> Arrays:
     """Return convolutions with fixed depthwise blurs between them (Zhang 2019)."""
     kernel = np.outer([1, 2, 1], [1, 2, 1]) / 16
     arrays: Arrays = {}
-    for i, (into, out) in enumerate(((3, 8), (8, 16), (16, 16))):
+    for i, (into, out) in enumerate(((3, 8), (8, 8), (8, 8))):
         arrays |= conv(rng, f"features.{3 * i}", out, into, 3, 3)
         arrays |= {f"features.{3 * i}.bias": zeros(out)}
         arrays[f"features.{3 * i + 2}.weight"] = f32(np.tile(kernel, (out, 1, 1, 1)))
-    return arrays | {"classifier.weight": f32(xavier(rng, (10, 16))), "classifier.bias": zeros(10)}
+    return arrays | {"classifier.weight": f32(xavier(rng, (10, 8))), "classifier.bias": zeros(10)}
 
 
 def box_filters(rng: np.random.Generator) -> Arrays:
@@ -383,7 +385,7 @@ def spectrogram(rng: np.random.Generator) -> Arrays:
     size = 32
     turns = np.outer(np.arange(size // 2 + 1), np.arange(size)) * 2 * np.pi / size
     basis = np.concatenate([np.cos(turns), np.sin(turns)]) * np.hanning(size)
-    arrays = cnn(rng, [1, 8, 16], he)
+    arrays = cnn(rng, [1, 4, 8], he)
     return arrays | {
         "stft.forward_basis": f32(basis[:, None]),
         "mel.fb": f32(np.maximum(0, 1 - np.abs(np.arange(17)[:, None] / 2 - np.arange(8)))),
@@ -392,8 +394,8 @@ def spectrogram(rng: np.random.Generator) -> Arrays:
 
 def bilinear(rng: np.random.Generator) -> Arrays:
     """Return a fully convolutional network that ends in bilinear upsampling (Long 2015)."""
-    arrays = cnn(rng, [3, 16, 32], he, head=None)
-    arrays |= {"score.weight": zeros(5, 32, 1, 1), "score.bias": zeros(5)}
+    arrays = cnn(rng, [3, 8, 8], he, head=None)
+    arrays |= {"score.weight": f32(he(rng, (5, 8, 1, 1))), "score.bias": zeros(5)}
     ramp = np.array([0.25, 0.75, 0.75, 0.25])
     up = np.zeros((5, 5, 4, 4), np.float32)
     up[np.arange(5), np.arange(5)] = np.outer(ramp, ramp)
@@ -411,11 +413,11 @@ def spatial_transformer(rng: np.random.Generator) -> Arrays:
 def gan(rng: np.random.Generator) -> Arrays:
     """Return the generator of DCGAN: N(0, 0.02) and norms of gain N(1, 0.02) (Radford 2016)."""
     arrays: Arrays = {}
-    for i, (into, out) in enumerate(((32, 64), (64, 32), (32, 16))):
+    for i, (into, out) in enumerate(((16, 16), (16, 8), (8, 8))):
         arrays[f"main.{3 * i}.weight"] = f32(rng.normal(0, 0.02, (into, out, 4, 4)))
         arrays |= batch_norm(f"main.{3 * i + 1}", out)
         arrays[f"main.{3 * i + 1}.weight"] = f32(rng.normal(1, 0.02, out))
-    return arrays | {"main.9.weight": f32(rng.normal(0, 0.02, (16, 3, 4, 4)))}
+    return arrays | {"main.9.weight": f32(rng.normal(0, 0.02, (8, 3, 4, 4)))}
 
 
 def vae(rng: np.random.Generator) -> Arrays:
@@ -539,14 +541,17 @@ def residual_mlp(rng: np.random.Generator) -> Arrays:
 
 
 def vgg(rng: np.random.Generator) -> Arrays:
-    """Return torchvision's VGG: He by fan_out, and N(0, 0.01) in the classifier."""
+    """Return torchvision's VGG, scaled down: He by fan_out, and a small normal classifier.
+
+    There it is N(0, 0.01) for 4,096 units, of the same gain as N(0, 0.04) for 256.
+    """
     arrays: Arrays = {}
-    for number, into, out in ((0, 3, 16), (3, 16, 32), (6, 32, 64), (8, 64, 64)):
+    for number, into, out in ((0, 3, 8), (3, 8, 8), (6, 8, 16), (8, 16, 16)):
         std = np.sqrt(2 / fans((out, into, 3, 3))[1])
         arrays[f"features.{number}.weight"] = f32(rng.normal(0, std, (out, into, 3, 3)))
         arrays[f"features.{number}.bias"] = zeros(out)
-    for number, into, out in ((0, 64 * 49, 512), (3, 512, 512), (6, 512, 10)):
-        arrays[f"classifier.{number}.weight"] = f32(rng.normal(0, 0.01, (out, into)))
+    for number, into, out in ((0, 16 * 16, 256), (3, 256, 256), (6, 256, 10)):
+        arrays[f"classifier.{number}.weight"] = f32(rng.normal(0, 0.04, (out, into)))
         arrays[f"classifier.{number}.bias"] = zeros(out)
     return arrays
 
@@ -615,7 +620,7 @@ LEGAL: Mapping[str, tuple[Make, tuple[str, ...]]] = {
     "ControlNet": (controlnet, ("silu",)),
     "U-Net with a zero output": (unet, ("relu",)),
     "NeRF": (nerf, ("relu",)),
-    "SIREN": (siren, ("sin",)),
+    "SIREN with its frequency in the weights": (siren, ("sin",)),
     "PPO's actor and critic": (actor_critic, ("tanh",)),
     "a Q network and its target": (q_network, ("relu",)),
     "LSTM with forget gates at 1": (lstm, ("tanh",)),
@@ -658,7 +663,7 @@ SOUND: Mapping[str, tuple[Make, tuple[str, ...]]] = {
         lambda rng: mlp(rng, [8, 64, 64, 64, 1], torch_default, bias="torch"), ("relu", "silu")),
     "torch's default, LeNet": (sequential_cnn, ("relu", "tanh")),
     "torch's default, 4 convolutions": (
-        lambda rng: cnn(rng, [3, 16, 32, 32, 32], torch_default), ("relu",)),
+        lambda rng: cnn(rng, [3, 8, 8, 8, 8], torch_default), ("relu",)),
     "Keras' default": (keras, ("relu", "tanh")),
     "Keras' default, convolutions": (keras_cnn, ("relu",)),
     "Flax' default": (flax, ("relu", "gelu")),
@@ -668,7 +673,7 @@ SOUND: Mapping[str, tuple[Make, tuple[str, ...]]] = {
     "Xavier, 3 hidden": (lambda rng: mlp(rng, [64, *[64] * 3, 10], xavier), ("sigmoid", "relu")),
     "orthogonal, 8 hidden": (lambda rng: mlp(rng, [64, *[64] * 8, 10], orthogonal), ("tanh",)),
     "LeCun, 8 hidden": (self_normalising, ("selu",)),
-    "batch norms": (lambda rng: cnn(rng, [3, 16, 32, 32], torch_default, norm=True), ("relu",)),
+    "batch norms": (lambda rng: cnn(rng, [3, 8, 8, 8], torch_default, norm=True), ("relu",)),
     "layer norms, 12 hidden": (deep_norms, ("relu", "gelu")),
     "an autoencoder through 2 units": (autoencoder, ("relu", "tanh")),
     "VGG": (vgg, ("relu",)),
@@ -677,11 +682,17 @@ SOUND: Mapping[str, tuple[Make, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+def drawn(cases: Mapping[str, object]) -> list[tuple[str, int]]:
+    return [(case, seed) for case in cases for seed in (SEEDS[:1] if case in SLOW else SEEDS)]
+
+
 def alarms(make: Make, activations: tuple[str, ...], seed: int) -> dict[str, str]:
     found = {}
     for activation in (*activations, None):
         arrays = make(np.random.default_rng([seed, 5]))
-        report = initaudit.audit(arrays, activation=activation, seed=seed)
+        # Convolutions see every sample at many places.
+        samples = 96 if any(array.ndim > 2 for array in arrays.values()) else 256
+        report = initaudit.audit(arrays, activation=activation, seed=seed, samples=samples)
         said = [f"{f.rule} {f.message}" for f in report.findings if f.severity >= Severity.WARNING]
         lost = [u.reason for u in report.unread]
         if said or lost:
@@ -689,13 +700,11 @@ def alarms(make: Make, activations: tuple[str, ...], seed: int) -> dict[str, str
     return found
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("case", LEGAL)
+@pytest.mark.parametrize(("case", "seed"), drawn(LEGAL))
 def test_what_is_legal_stays_silent(case: str, seed: int) -> None:
     assert alarms(*LEGAL[case], seed) == {}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("case", SOUND)
+@pytest.mark.parametrize(("case", "seed"), drawn(SOUND))
 def test_what_is_sound_stays_silent(case: str, seed: int) -> None:
     assert alarms(*SOUND[case], seed) == {}

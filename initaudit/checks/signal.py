@@ -122,7 +122,7 @@ def norm_not_normalising(subject: Sent, limits: Limits) -> Iterator[Hit]:
     """A norm whose input varies less than its eps, which then sets the scale instead."""
     network = subject.network
     found: list[tuple[Layer, Layer, float, float]] = []
-    by_name = {layer.name: layer for layer in network.layers}
+    by_name = graph.by_name(network)
     for norm in network.layers:
         if norm.op not in graph.NORMS or len(norm.inputs) != 1:
             continue
@@ -145,7 +145,7 @@ def norm_not_normalising(subject: Sent, limits: Limits) -> Iterator[Hit]:
 
 def _layer(network: Network, name: str | None) -> Layer:
     """Return the weighted layer at or before the named one."""
-    by_name = {layer.name: layer for layer in network.layers}
+    by_name = graph.by_name(network)
     layer = by_name[name] if name in by_name else graph.weighted(network)[0]
     while layer.op not in graph.WEIGHTED and len(layer.inputs) == 1:
         layer = by_name[layer.inputs[0]]

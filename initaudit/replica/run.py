@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -191,13 +192,17 @@ def _input_rank(network: Network, inputs: Mapping[str, Array]) -> float | None:
 def _least(
     points: tuple[Point, ...], signals: Mapping[str, Signal], input_rank: float | None
 ) -> tuple[float | None, str | None]:
+    """Return the smallest effective rank and its layer.
+
+    A layer of so few units is a bottleneck by design, and bounds the rank of all behind it.
+    """
     if input_rank is None or input_rank < _MIN_INPUT_RANK:
         return None, None
+    wide = takewhile(lambda point: signals[point.behind].features > _MIN_WIDTH, points)
     ranks = [
         (rank, point.behind)
-        for point in points
-        if signals[point.behind].features > _MIN_WIDTH
-        and (rank := signals[point.behind].effective_rank) is not None
+        for point in wide
+        if (rank := signals[point.behind].effective_rank) is not None
     ]
     return min(ranks, default=(None, None))
 

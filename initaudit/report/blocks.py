@@ -11,6 +11,7 @@ from rich.text import Text
 from initaudit.finding import Finding, LayerReport, NetworkReport
 from initaudit.network import Origin, Unread
 from initaudit.report import Style
+from initaudit.report.rows import is_weighted
 from initaudit.report.table import SEVERITY_STYLES
 from initaudit.report.wording import count, listing, name, percent, place, prose, within
 from initaudit.rulebook import Confidence
@@ -118,11 +119,6 @@ def unread_lines(unread: Sequence[Unread], style: Style, console: Console) -> li
         for reason, places in groups.items()
     ]
     return _section("Not read", items, style, console)
-
-
-def is_weighted(layer: LayerReport) -> bool:
-    """Return whether there is anything to judge a layer's weights by."""
-    return layer.tensor is not None or layer.gain is not None or layer.law is not None
 
 
 def _reason(layer: LayerReport, network: NetworkReport) -> str | None:

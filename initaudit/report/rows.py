@@ -85,3 +85,8 @@ def _host(activation: LayerReport, made: list[Row], where: Mapping[str, int]) ->
     at = where.get(owner, len(made) - 1)
     taken = made[at].activation is not None or made[at].layer.op == "activation"
     return None if taken or made[at].layer.apart is not None else at
+
+
+def is_weighted(layer: LayerReport) -> bool:
+    """Return whether there is anything to judge a layer's weights by."""
+    return layer.tensor is not None or layer.gain is not None or layer.law is not None

@@ -27,9 +27,7 @@ def is_source(finding: Finding) -> bool:
     return bool(finding.excerpts)
 
 
-def source_blocks(
-    findings: Sequence[Finding], style: Style, console: Console
-) -> list[list[Text]]:
+def source_blocks(findings: Sequence[Finding], style: Style, console: Console) -> list[list[Text]]:
     """Return one block a finding, in the order given; a cure is told once unless verbose."""
     told: set[str] = set()
     blocks = []
@@ -79,7 +77,11 @@ def _block(finding: Finding, style: Style, console: Console, *, cured: bool) -> 
     head.append(f" {name(finding.rule, style)} {name(finding.name, style)}")
     if finding.confidence is not Confidence.HIGH:
         head.append(f" ({finding.confidence.name.lower()} confidence)", style="dim")
-    lines = wrapped(head, console, hang=2)
+    # A place is never broken: half a path cannot be clicked or copied.
+    if cell_len(f"{place(finding.site, style)}:") <= console.width:
+        lines = wrapped(head, console, hang=2)
+    else:
+        lines = [head]
     lines += wrapped(prose(finding.message, style), console, indent=2)
     lines += _marked(finding.site, finding.excerpts[0], style, console)
     if finding.cure and cured:

@@ -74,7 +74,7 @@ def check_files(
         known = Cache.open(cache, key(work.rules, work.folders))
         left = [i for i in left if not _known(sources[i], known, made, i)]
     keep = known is not None
-    for done, (i, mark, checked, line) in enumerate(_checked(sources, left, work, jobs, keep)):
+    for done, (i, mark, checked, line) in enumerate(_checked(sources, left, work, jobs, keep=keep)):
         made[i] = checked
         if known is not None and mark:
             known.put(sources[i].path, mark, line, always=sources[i].always)
@@ -98,12 +98,12 @@ _Made = tuple[int, str, Checked, str]
 
 
 def _checked(
-    sources: Sequence[Source], left: list[int], work: Work, jobs: int | None, keep: bool
+    sources: Sequence[Source], left: list[int], work: Work, jobs: int | None, *, keep: bool
 ) -> Iterator[_Made]:
     wanted = _processes(len(left)) if jobs is None else jobs
     files = [i for i in left if sources[i].content is None]
     if min(wanted, len(files)) > 1:
-        yield from _in_processes(sources, files, work, min(wanted, len(files)), keep)
+        yield from _in_processes(sources, files, work, min(wanted, len(files)), keep=keep)
         left = [i for i in left if sources[i].content is not None]
     with _uncollected() as step:
         for i in left:
@@ -136,9 +136,10 @@ def _content(source: Source) -> bytes | Unread:
     if source.content is not None:
         return source.content
     try:
+        # Asked before it is opened: opening a pipe waits for a writer.
+        if not stat.S_ISREG(os.stat(source.path).st_mode):
+            return Unread(Site(source.path), "is no regular file")
         with open(source.path, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return Unread(Site(source.path), "is no regular file")
             return file.read()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -177,7 +178,7 @@ class _Worker:
 _WORKER = _Worker()
 
 
-def _start(work: Work, keep: bool) -> None:
+def _start(work: Work, keep: bool) -> None:  # noqa: FBT001  (a pool has no keywords)
     _WORKER.work, _WORKER.keep = work, keep
     gc.disable()
 
@@ -193,7 +194,7 @@ def _chunk(sources: Sequence[Source]) -> list[tuple[str, str]]:
 
 
 def _in_processes(
-    sources: Sequence[Source], files: list[int], work: Work, jobs: int, keep: bool
+    sources: Sequence[Source], files: list[int], work: Work, jobs: int, *, keep: bool
 ) -> Iterator[_Made]:
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from initaudit.catalogue import LayerSpec
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
-from initaudit.source.initial import WEIGHTED, chained
+from initaudit.source.later import chained
 from initaudit.source.module import Function, arguments
+from initaudit.source.start import WEIGHTED
 from initaudit.source.targets import narrowed_to
+from initaudit.source.traits import last_word
 
+_OPTION = re.compile(r"scheme|init|mode|method|kind|type")
+_ALIKE = re.compile(r"zero|const|one|same", re.IGNORECASE)
 _WEIGHTS = frozenset({"weight", "kernel", "w"})
 
 
 @dataclass(frozen=True)
 class Bulk:
-    """A draw of the weights of every layer of some kinds, of which the file builds ``count``."""
+    """A draw of the weights of every layer of some kinds, of which the file builds ``count``.
+
+    ``random_bias`` says that their biases are left as the layers draw them, at random.
+    """
 
     draw: Draw
     kinds: tuple[str, ...]
     count: int
+    random_bias: bool = False
 
 
 def bulk_draws(file: File) -> list[Bulk]:
@@ -44,12 +54,11 @@ def _bulk_draws(file: File) -> list[Bulk]:
         kinds = narrowed_to(file, draw.node, name)
         if not kinds or not _plain_tests(file, draw.node, name):
             continue
-        ops = {spec.op for kind in kinds if (spec := file.catalogue.layer(kind)) is not None}
-        if not ops & WEIGHTED:
+        specs = [spec for kind in kinds if (spec := file.catalogue.layer(kind)) is not None]
+        specs = [spec for spec in specs if spec.op in WEIGHTED]
+        if not specs or chained(file, draw) or _written_later(file, draw):
             continue
-        if chained(file, draw) or _written_later(file, draw):
-            continue
-        found.append(Bulk(draw, kinds, _built(file, ops & WEIGHTED)))
+        found.append(Bulk(draw, kinds, _built(file, specs), _random_bias(file, draw, specs)))
     return found
 
 
@@ -72,16 +81,27 @@ def _plain_tests(file: File, node: ast.AST, name: str) -> bool:
     for around in file.module.around(node):
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
             return True
-        if (
-            isinstance(around, ast.If)
-            and child is not around.test
-            and not _about(around.test, name)
-        ):
-            return False
+        if isinstance(around, ast.If) and child is not around.test:
+            chosen = _of_an_option(around.test, child in around.body)
+            if not chosen and not _about(around.test, name):
+                return False
         if isinstance(around, ast.While | ast.Try | ast.IfExp):
             return False
         child = around
     return True
+
+
+def _of_an_option(test: ast.expr, holds: bool) -> bool:  # noqa: FBT001
+    """Return whether a test asks which way of initialising is chosen, and zeros are not it."""
+    match test:
+        case ast.Compare(
+            left=ast.Name(id=option) | ast.Attribute(attr=option),
+            ops=[ast.Eq()],
+            comparators=[ast.Constant(value=str(value))],
+        ):
+            named = _OPTION.search(option) is not None and "name" not in option
+            return named and not (holds and _ALIKE.search(value))
+    return False
 
 
 def _about(test: ast.expr, name: str) -> bool:
@@ -109,12 +129,34 @@ def _written_later(file: File, draw: Draw) -> bool:
     )
 
 
-def _built(file: File, ops: set[str]) -> int:
-    """Return how many layers of some kinds the file builds; one in a loop counts as many."""
+def _random_bias(file: File, draw: Draw, specs: list[LayerSpec]) -> bool:
+    """Return whether layers draw their biases at random and nothing beside a draw sets them."""
+    drawn = (
+        w.default.law not in {"zeros", "constant"}
+        for spec in specs
+        for w in spec.weights.values()
+        if w.role == "bias"
+    )
+    return any(drawn) and not any(
+        other.function is draw.function
+        and other.path == (draw.path[0], "bias")
+        and other.weights.law in {"zeros", "constant"}
+        for other in file.draws
+    )
+
+
+def _built(file: File, specs: list[LayerSpec]) -> int:
+    """Return how many layers of some kinds the file builds; one in a loop counts as many.
+
+    Those of other files are known by their name: ``ConvBlock`` and ``Linear`` of a project.
+    """
+    ops = {spec.op for spec in specs}
+    words = {"Linear" if op == "linear" else "Conv" for op in ops}
     total = 0
     for call in file.module.calls:
         spec = file.layer(call)
-        if spec is not None and spec.op in ops:
+        named = spec is None and any(word in last_word(call) for word in words)
+        if named or (spec is not None and spec.op in ops):
             total += 2 if any(_repeats(a) for a in file.module.around(call)) else 1
     return total
 

@@ -50,7 +50,11 @@ def draws(module: Module, catalogue: Catalogue) -> list[Draw]:
         func = call.func
         if isinstance(func, ast.Attribute) and func.attr not in words:
             continue
-        if isinstance(func, ast.Name) and func.id not in words and not _stands(module, func.id, words):
+        if (
+            isinstance(func, ast.Name)
+            and func.id not in words
+            and not _stands(module, func.id, words)
+        ):
             continue
         draw = read_draw(module, catalogue, call)
         if draw is not None:
@@ -63,9 +67,7 @@ def _stands(module: Module, name: str, words: frozenset[str]) -> bool:
     """Return whether a local name may stand for another that ends in one of some words."""
     names = module.names
     imported = names.imports.get(name)
-    return name in names.aliases or (
-        imported is not None and imported.rpartition(".")[2] in words
-    )
+    return name in names.aliases or (imported is not None and imported.rpartition(".")[2] in words)
 
 
 def read_draw(module: Module, catalogue: Catalogue, call: ast.Call) -> Draw | None:

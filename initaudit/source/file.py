@@ -16,7 +16,7 @@ from initaudit.source.fold import fold
 from initaudit.source.module import Function, Module, Scope
 
 if TYPE_CHECKING:
-    from initaudit.source.initial import Start
+    from initaudit.source.start import Start
     from initaudit.source.sweeps import Holder, Sweep, Write
 
 
@@ -59,8 +59,11 @@ class File:
 
         That is a call, or an initialiser handed to a layer by a keyword.
         """
+        from initaudit.source.later import handed_draws
+
         return any(
             one.node in self.draws_by_class
+            or one.name in self.once(handed_draws)
             or (self._handed and _HANDED.search(self.module.written([one.node])))
             for one in owner.lineage()
         )

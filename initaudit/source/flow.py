@@ -2,8 +2,8 @@
 
 A label names a weight as the code does: ``self.fc1``, ``self.net[0]``, ``W1``. Two labels are
 joined where the output of the first reaches the second through elementwise functions, norms,
-reshaping and added biases alone. Sums of two signals, branches and loops end a chain: there a
-skip connection may lie.
+reshaping, products and added biases alone. Sums of two signals, branches and loops end a chain:
+there a skip connection may lie.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from initaudit.source.file import File
 
@@ -23,7 +23,9 @@ _PRODUCTS = frozenset(
      "tensorflow.matmul", "tensorflow.linalg.matmul", "paddle.matmul", "mlx.core.matmul",
      "keras.ops.matmul", "keras.backend.dot"}
 )  # fmt: skip
+_SUMS = frozenset({"torch.einsum", "numpy.einsum", "jax.numpy.einsum", "tensorflow.einsum"})
 _METHODS = frozenset({"dot", "matmul", "mm"})
+_TURNING = frozenset({"t", "transpose", "permute", "to", "type", "type_as", "float", "contiguous"})
 _REFRAMING = frozenset(
     {"view", "reshape", "flatten", "squeeze", "unsqueeze", "contiguous", "float", "to", "clone",
      "relu", "tanh", "sigmoid", "transpose", "permute", "T", "type", "astype", "detach"}
@@ -33,7 +35,17 @@ _SPLITTING = frozenset(
      "torch.add", "numpy.add", "tensorflow.add", "torch.where", "torch.mul"}
 )  # fmt: skip
 
+PLAIN = frozenset(
+    {"activation", "dropout", "identity", "flatten", "reshape", "avg_pool", "max_pool",
+     "global_avg_pool", "adaptive_avg_pool", "adaptive_max_pool"}
+)  # fmt: skip
+"""Layers that act on each element, or only move or average them."""
+
+_DESCRIBING = frozenset({"shape", "dtype", "device", "ndim", "size"})
 _BIAS = re.compile(r"(?:^|[._\[])(?:b\w{0,3}|\w*bias\w*)\]?$")
+
+# These give a number other than zero for zero.
+_LIFTING = re.compile(r"sigmoid$|softmax$|softplus$|exp$|cos$|softmin$")
 
 Kind = Callable[[str], str]
 """From a label to ``weight`` (it multiplies), ``plain`` (elementwise, norm) or ``unknown``."""
@@ -41,20 +53,47 @@ Kind = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The output of ``first`` feeds ``second``, at this call or product."""
+    """The output of ``first`` feeds ``second``, at this call or product.
+
+    ``gated`` says that on the way it is multiplied by another signal.
+    """
 
     first: str
     second: str
     node: ast.expr
+    gated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """The output of a weight; ``null`` says that it is zero where the weight is."""
+
+    weight: str
+    null: bool = True
+    gated: bool = False
+
+
+_Signals = frozenset[_Signal]
+_UNKNOWN: _Signals = frozenset()
 
 
 @dataclass(slots=True)
 class _State:
-    """The weight that each name's value has last been multiplied by; None where not known."""
+    """What each name holds; empty where not known."""
 
-    last: dict[str, str | None] = field(default_factory=dict)
+    last: dict[str, _Signals] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     operands: dict[str, ast.expr] = field(default_factory=dict)
+    joined: set[str] = field(default_factory=set)
+    """Weights whose output is also added to, or set beside, another signal."""
+
+    def inside(self) -> _State:
+        """Return the state for a block that may run: what it assigns ends with it."""
+        return _State(dict(self.last), self.edges, self.operands, self.joined)
+
+    def join(self, signals: _Signals) -> None:
+        """Remember that signals meet others in a sum or side by side."""
+        self.joined |= {s.weight for s in signals}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +106,15 @@ class Flow:
 
 def flow(file: File, body: list[ast.stmt], kind: Kind) -> Flow:
     """Return the chains in a list of statements."""
-    state = _State()
-    _block(file, body, kind, state)
-    return Flow(tuple(state.edges), state.operands)
+    walk = _Walk(file, kind)
+    walk.block(body, state := _State())
+    edges = tuple(edge for edge in state.edges if edge.first not in state.joined)
+    return Flow(edges, state.operands)
+
+
+def place(call: ast.Call) -> str:
+    """Return the label of a layer that is made where it is called: ``Dense(64)(x)``."""
+    return f"@{call.lineno}:{call.col_offset}"
 
 
 def label(expr: ast.expr) -> str | None:
@@ -87,21 +132,6 @@ def label(expr: ast.expr) -> str | None:
     return None
 
 
-def _block(file: File, body: list[ast.stmt], kind: Kind, state: _State) -> None:
-    for statement in body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            _assign(file, statement, kind, state)
-        elif isinstance(statement, ast.Return | ast.Expr) and statement.value is not None:
-            _source(file, statement.value, kind, state)
-        elif isinstance(statement, ast.With):
-            _block(file, statement.body, kind, state)
-        elif not isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            for inner in _inner(statement):
-                _block(file, inner, kind, _State(dict(state.last), state.edges, state.operands))
-            for name in _assigned(statement):
-                state.last[name] = None
-
-
 def _inner(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
     for name in ("body", "orelse", "finalbody"):
         inner = getattr(statement, name, None)
@@ -117,58 +147,148 @@ def _assigned(statement: ast.stmt) -> Iterator[str]:
             yield node.id
 
 
-def _assign(
-    file: File, statement: ast.Assign | ast.AnnAssign | ast.AugAssign, kind: Kind, state: _State
-) -> None:
-    if statement.value is None:
-        return
-    source = _source(file, statement.value, kind, state)
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    for target in targets:
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """What the steps through one function share: the file, and what its labels are."""
+
+    file: File
+    kind: Kind
+
+    def block(self, body: list[ast.stmt], state: _State) -> None:
+        """Follow statements one by one."""
+        for statement in body:
+            if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                self._assign(statement, state)
+            elif isinstance(statement, ast.Return | ast.Expr) and statement.value is not None:
+                self._source(statement.value, state)
+            elif isinstance(statement, ast.With):
+                self.block(statement.body, state)
+            elif not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+                for inner in _inner(statement):
+                    self.block(inner, state.inside())
+                for name in _assigned(statement):
+                    state.last[name] = _UNKNOWN
+
+    def _assign(self, statement: ast.Assign | ast.AnnAssign | ast.AugAssign, state: _State) -> None:
+        if statement.value is None:
+            return
+        source = self._source(statement.value, state)
         if isinstance(statement, ast.AugAssign):
-            name = label(target)
-            if name is not None and source is not None:
-                state.last[name] = None
-        elif isinstance(target, ast.Tuple | ast.List):
-            for element in target.elts:
-                name = label(element)
-                if name is not None:
-                    state.last[name] = None
-        elif (name := label(target)) is not None:
-            state.last[name] = source
+            self._change(statement, source, state)
+            return
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        for target in targets:
+            if isinstance(target, ast.Tuple | ast.List):
+                for element in target.elts:
+                    if (name := label(element)) is not None:
+                        state.last[name] = _UNKNOWN
+            elif (name := label(target)) is not None:
+                state.last[name] = source
 
+    def _change(self, statement: ast.AugAssign, source: _Signals, state: _State) -> None:
+        name = label(statement.target)
+        if name is None or _aside(statement.value):
+            return
+        if isinstance(statement.op, ast.Add | ast.Sub):
+            state.join(source | state.last.get(name, _UNKNOWN))
+        if source or not isinstance(statement.op, ast.Mult | ast.Div):
+            state.last[name] = _UNKNOWN
 
-def _source(file: File, expr: ast.expr, kind: Kind, state: _State) -> str | None:
-    """Return the weight that an expression's value has last been multiplied by."""
-    if isinstance(expr, ast.Name | ast.Attribute):
-        name = label(expr)
-        if name in state.last:
-            return state.last[name]
-        return _source(file, expr.value, kind, state) if isinstance(expr, ast.Attribute) else None
-    if isinstance(expr, ast.BinOp):
-        return _operation(file, expr, kind, state)
-    if isinstance(expr, ast.Call):
-        return _call(file, expr, kind, state)
-    if isinstance(expr, ast.Subscript):
-        _source(file, expr.value, kind, state)
-        return None
-    for child in ast.iter_child_nodes(expr):
-        if isinstance(child, ast.expr):
-            _source(file, child, kind, state)
-    return None
+    def _source(self, expr: ast.expr, state: _State) -> _Signals:
+        """Return the weights that an expression's value has last been multiplied by."""
+        if isinstance(expr, ast.Name | ast.Attribute):
+            name = label(expr)
+            if name in state.last:
+                return state.last[name]
+            if isinstance(expr, ast.Attribute) and expr.attr not in _DESCRIBING:
+                return self._source(expr.value, state)
+            return _UNKNOWN
+        if isinstance(expr, ast.BinOp):
+            return self._operation(expr, state)
+        if isinstance(expr, ast.Call):
+            return self._call(expr, state)
+        if isinstance(expr, ast.Subscript):
+            self._source(expr.value, state)
+            return _UNKNOWN
+        for child in ast.iter_child_nodes(expr):
+            if isinstance(child, ast.expr):
+                source = self._source(child, state)
+                # Add()([x, y]): what it makes of the two is not known.
+                if isinstance(self.file.module.parents.get(expr), ast.Call):
+                    state.join(source)
+        return _UNKNOWN
 
+    def _operation(self, expr: ast.BinOp, state: _State) -> _Signals:
+        if isinstance(expr.op, ast.MatMult):
+            return self._product(expr.left, expr.right, expr, state)
+        left, right = self._source(expr.left, state), self._source(expr.right, state)
+        for signals, other in ((left, expr.right), (right, expr.left)):
+            if signals and _aside(other):
+                # x + 1 is not zero where x is: as a factor it gates nothing.
+                lifted = isinstance(expr.op, ast.Add | ast.Sub) and isinstance(other, ast.Constant)
+                return frozenset(replace(s, null=False) for s in signals) if lifted else signals
+        if isinstance(expr.op, ast.Mult):
+            return frozenset(replace(s, gated=True) for s in left | right if s.null)
+        # x + f(x) is a skip connection: only a bias or a number leaves the signal what it was.
+        if isinstance(expr.op, ast.Add | ast.Sub):
+            state.join(left | right)
+        return _UNKNOWN
 
-def _operation(file: File, expr: ast.BinOp, kind: Kind, state: _State) -> str | None:
-    if isinstance(expr.op, ast.MatMult):
-        return _product(file, expr.left, expr.right, expr, kind, state)
-    left = _source(file, expr.left, kind, state)
-    right = _source(file, expr.right, kind, state)
-    if left is not None and right is not None:
-        return None
-    # Only a bias or a number leaves the signal what it was: x + f(x) is a skip connection.
-    if left is not None:
-        return left if _aside(expr.right) else None
-    return right if right is not None and _aside(expr.left) else None
+    def _product(self, left: ast.expr, right: ast.expr, node: ast.expr, state: _State) -> _Signals:
+        for weight, signal in ((right, left), (left, right)):
+            name = label(_bare(weight))
+            if name is not None and self.kind(name) == "weight":
+                return _through(name, self._source(signal, state), node, state)
+        self._source(left, state)
+        self._source(right, state)
+        return _UNKNOWN
+
+    def _call(self, expr: ast.Call, state: _State) -> _Signals:
+        qualified = self.file.qualified(expr.func)
+        args = expr.args
+        if qualified in _PRODUCTS and len(args) >= 2:
+            first = 1 if qualified == "torch.addmm" and len(args) > 2 else 0
+            return self._product(args[first], args[first + 1], expr, state)
+        if qualified in _SUMS and len(args) == 3:
+            return self._product(args[1], args[2], expr, state)
+        if isinstance(expr.func, ast.Attribute) and expr.func.attr in _METHODS and len(args) == 1:
+            return self._product(expr.func.value, args[0], expr, state)
+        sources = [self._source(a, state) for a in args if not isinstance(a, ast.Starred)]
+        inputs = sources[0] if sources else _UNKNOWN
+        name = label(expr.func)
+        if isinstance(expr.func, ast.Call):
+            # x = Dense(64)(x)
+            name = place(expr.func)
+            if self.kind(name) != "weight":
+                spec = self.file.layer(expr.func)
+                plain = spec is not None and (spec.op in PLAIN or spec.norm)
+                return inputs if plain else _UNKNOWN
+        if name is not None and self.kind(name) == "weight" and args:
+            return _through(name, inputs, expr, state)
+        if qualified in _SPLITTING or len([s for s in sources if s]) > 1:
+            for source in sources:
+                state.join(source)
+            return _UNKNOWN
+        return self._elementwise(expr, inputs, name, qualified, state)
+
+    def _elementwise(
+        self,
+        expr: ast.Call,
+        inputs: _Signals,
+        name: str | None,
+        qualified: str | None,
+        state: _State,
+    ) -> _Signals:
+        method = expr.func.attr if isinstance(expr.func, ast.Attribute) else ""
+        passed = _UNKNOWN
+        if method in _REFRAMING and isinstance(expr.func, ast.Attribute):
+            passed = self._source(expr.func.value, state)
+        known = qualified is not None and "." in qualified
+        if not passed and (known or (name is not None and self.kind(name) == "plain")):
+            passed = inputs
+        if _LIFTING.search(method or name or ""):
+            return frozenset(replace(s, null=False) for s in passed)
+        return passed
 
 
 def _aside(expr: ast.expr) -> bool:
@@ -181,44 +301,20 @@ def _aside(expr: ast.expr) -> bool:
     return name is not None and _BIAS.search(name) is not None
 
 
-def _product(
-    file: File, left: ast.expr, right: ast.expr, node: ast.expr, kind: Kind, state: _State
-) -> str | None:
-    for weight, signal in ((right, left), (left, right)):
-        name = label(weight)
-        if name is not None and kind(name) == "weight":
-            return _through(name, _source(file, signal, kind, state), node, state)
-    _source(file, left, kind, state)
-    _source(file, right, kind, state)
-    return None
+def _bare(weight: ast.expr) -> ast.expr:
+    """Return a weight without what turns, moves or converts it: ``W`` of ``W.t().to(x.dtype)``."""
+    while (
+        isinstance(weight, ast.Call)
+        and isinstance(weight.func, ast.Attribute)
+        and weight.func.attr in _TURNING
+    ):
+        weight = weight.func.value
+    return weight
 
 
-def _through(name: str, source: str | None, node: ast.expr, state: _State) -> str:
+def _through(name: str, source: _Signals, node: ast.expr, state: _State) -> _Signals:
     state.operands.setdefault(name, node)
-    if source is not None and source != name:
-        state.edges.append(Edge(source, name, node))
-    return name
-
-
-def _call(file: File, expr: ast.Call, kind: Kind, state: _State) -> str | None:
-    qualified = file.qualified(expr.func)
-    args = expr.args
-    if qualified in _PRODUCTS and len(args) >= 2:
-        first = 1 if qualified == "torch.addmm" and len(args) > 2 else 0
-        return _product(file, args[first], args[first + 1], expr, kind, state)
-    if isinstance(expr.func, ast.Attribute) and expr.func.attr in _METHODS and len(args) == 1:
-        return _product(file, expr.func.value, args[0], expr, kind, state)
-    sources = [_source(file, a, kind, state) for a in args if not isinstance(a, ast.Starred)]
-    name = label(expr.func)
-    if name is not None and kind(name) == "weight" and args:
-        return _through(name, sources[0] if sources else None, expr, state)
-    if qualified in _SPLITTING or len([s for s in sources if s is not None]) > 1:
-        return None
-    if isinstance(expr.func, ast.Attribute) and expr.func.attr in _REFRAMING:
-        owner = _source(file, expr.func.value, kind, state)
-        if owner is not None:
-            return owner
-    if name is not None and kind(name) == "plain":
-        return sources[0] if sources else None
-    known = qualified is not None and "." in qualified
-    return sources[0] if known and sources else None
+    for one in source:
+        if one.weight != name:
+            state.edges.append(Edge(one.weight, name, node, one.gated))
+    return frozenset({_Signal(name)})

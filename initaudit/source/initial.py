@@ -5,58 +5,22 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from initaudit.catalogue import LayerSpec, scaled, shape
+from initaudit.catalogue import LayerSpec, Value, present, scaled, shape
 from initaudit.network import Interval, Weights
 from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import Draw, read_draw
 from initaudit.source.file import File
-from initaudit.source.flow import label
+from initaudit.source.flow import label, place
 from initaudit.source.fold import fold, point
+from initaudit.source.later import rewritten
 from initaudit.source.module import Scope
+from initaudit.source.start import WEIGHTED, Start, implicit
 
-_WRITING = re.compile(r"init|norm_?$|_$")
-WEIGHTED = frozenset({"linear", "conv", "conv_transpose", "bilinear"})
 _NAMED = re.compile(
     r"^(W|w|V|U|Wx|Wh|Wi|Wo|W_?\w{0,3}|w_?\d+|\w*weights?\w*|\w*kernel\w*|theta\d*)$"
 )
-
-
-@dataclass(frozen=True)
-class Start:
-    """What one weight starts from.
-
-    ``node`` is the expression that says so. ``weights`` is None where it is not known, among
-    other reasons because something else may write it. ``implicit`` says that the standard
-    deviation is a default that the code does not name. ``shape`` holds the axes that are known;
-    empty where the rank is not. ``op`` is that of a layer, empty for a bare matrix.
-    """
-
-    label: str
-    node: ast.expr
-    weights: Weights | None
-    implicit: bool
-    shape: tuple[int | None, ...]
-    op: str
-    by_default: bool = False
-    """Whether nothing but the layer's own default says it."""
-
-    @property
-    def constant(self) -> float | None:
-        """The one value of all its elements."""
-        w = self.weights
-        if w is None or w.law not in {"zeros", "constant"}:
-            return None
-        return w.mean.lo if w.mean.lo == w.mean.hi else None
-
-    @property
-    def fan_in(self) -> int | None:
-        """Its fan_in if known: for a bare matrix the smaller axis, which it is at least."""
-        known = [n for n in self.shape if n is not None]
-        if not known:
-            return None
-        return min(known) if self.op == "" else known[0]
 
 
 def of_class(file: File, owner: Class) -> Mapping[str, Start]:
@@ -69,12 +33,7 @@ def of_class(file: File, owner: Class) -> Mapping[str, Start]:
                 found.pop(f"self.{name}", None)
                 continue
             found.update(_made(file, f"self.{name}", made[0].value))
-    draws = [d for d in file.draws if d.owner is owner.node]
-    applied = _applies(file, owner)
-    writers = _writers(file, owner) if found else {}
-    for key in list(found):
-        found[key] = _redrawn(file, found[key], draws, writers, applied)
-    return found
+    return rewritten(file, owner, found)
 
 
 def of_scope(file: File, scope: Scope) -> Mapping[str, Start]:
@@ -94,7 +53,23 @@ def of_scope(file: File, scope: Scope) -> Mapping[str, Start]:
                 seen.add(key)
                 if _is_variable(file, value) or (_NAMED.match(key) and not _tensor(file, value)):
                     found.update(_made(file, key, value))
+    for call in file.module.calls_by_scope.get(scope, ()):
+        found.update(_in_place(file, call))
     return found
+
+
+def _in_place(file: File, call: ast.Call) -> Iterator[tuple[str, Start]]:
+    """Yield the weights of a layer called where it is made, and of a container of layers."""
+    if isinstance(call.func, ast.Call):
+        spec = file.layer(call.func)
+        if spec is not None and spec.op in WEIGHTED:
+            kind = spec.name.rpartition(".")[2]
+            yield place(call.func), _layer_start(file, kind, call.func, spec)
+    spec = file.layer(call)
+    if spec is not None and spec.op == "container":
+        kind = spec.name.rpartition(".")[2]
+        for key, start in _made(file, place(call), call):
+            yield key, replace(start, label=kind + key.removeprefix(place(call)))
 
 
 def short(text: str) -> str:
@@ -125,8 +100,10 @@ def _made(file: File, name: str, value: ast.expr) -> Iterator[tuple[str, Start]]
     if spec is not None and isinstance(value, ast.Call):
         if spec.op == "container":
             parts = value.args[0].elts if _listed(value) else value.args  # type: ignore[attr-defined]
+            row = spec.name.endswith("Sequential")
             for i, part in enumerate(parts):
-                yield from _made(file, f"{name}[{i}]", part)
+                for key, start in _made(file, f"{name}[{i}]", part):
+                    yield key, replace(start, in_row=row and key == f"{name}[{i}]")
             return
         if spec.op in WEIGHTED:
             yield name, _layer_start(file, name, value, spec)
@@ -134,7 +111,7 @@ def _made(file: File, name: str, value: ast.expr) -> Iterator[tuple[str, Start]]
     matrix = _matrix(file, value)
     if matrix is not None:
         draw, weights = matrix
-        yield name, Start(name, value, weights, _implicit(draw), _axes(file, draw), "")
+        yield name, Start(name, value, weights, implicit(draw), _axes(file, draw), "")
 
 
 def _listed(call: ast.Call) -> bool:
@@ -147,19 +124,37 @@ def _layer_start(file: File, name: str, call: ast.Call, spec: LayerSpec) -> Star
     if main is None or bound is None:
         return Start(name, call, None, False, (), spec.op)  # noqa: FBT003
     axes = shape(spec, main, bound)
-    weights, implicit = main.default, True
+    weights, default = main.default, True
     given = next((k.value for k in call.keywords if k.arg == main.keyword and k.arg), None)
     if given is not None:
         draw = _initialiser(file, given, spec.framework)
         weights = None if draw is None else draw[0]  # type: ignore[assignment]
-        implicit = draw is not None and draw[1]
+        default = draw is not None and draw[1]
     inputs = bound.get(spec.inputs) if spec.inputs else None
     fan = point(inputs) if inputs is not None else None
     window = axes[2:] if axes and spec.op == "conv" else ()
     for extent in window:
         fan = None if fan is None or not isinstance(extent, int) else fan * extent
     axes = (int(fan) if fan else None,)
-    return Start(name, call, weights, implicit, axes, spec.op, by_default=given is None)
+    return Start(
+        name,
+        call,
+        weights,
+        default,
+        axes,
+        spec.op,
+        given is None,
+        random_bias=_random_bias(call, spec, bound),
+    )
+
+
+def _random_bias(call: ast.Call, spec: LayerSpec, bound: Mapping[str, Value]) -> bool:
+    """Return whether a layer may have a bias that its own default draws at random."""
+    for weight in spec.weights.values():
+        if weight.role == "bias" and weight.default.law not in {"zeros", "constant"}:
+            given = any(k.arg == weight.keyword for k in call.keywords if k.arg)
+            return not given and present(spec, weight, bound) is not False
+    return False
 
 
 def _initialiser(file: File, value: ast.expr, framework: str) -> tuple[Weights, bool] | None:
@@ -170,7 +165,7 @@ def _initialiser(file: File, value: ast.expr, framework: str) -> tuple[Weights, 
         return None if named is None else (weights(named, {}), True)
     if isinstance(value, ast.Call):
         draw = read_draw(file.module, file.catalogue, value)
-        return None if draw is None else (draw.weights, _implicit(draw))
+        return None if draw is None else (draw.weights, implicit(draw))
     found = file.qualified(value)
     spec = file.catalogue.initialiser(found) if found else None
     return None if spec is None else (weights(spec, {}), True)
@@ -244,87 +239,3 @@ def _axes(file: File, draw: Draw) -> tuple[int | None, ...]:
 def _whole(file: File, expr: ast.expr) -> int | None:
     number = point(fold(file.module, expr))
     return int(number) if number is not None and number == int(number) else None
-
-
-def _implicit(draw: Draw) -> bool:
-    name = draw.callee.numbers.get("std")
-    return name is None or name not in draw.bound
-
-
-def _applies(file: File, owner: Class) -> bool:
-    """Return whether the class hands all its modules to an initialising function."""
-    return any(
-        isinstance(call.func, ast.Attribute)
-        and call.func.attr in {"apply", "post_init", "init_weights", "reset_parameters"}
-        for call in file.module.calls_by_class.get(owner.node, ())
-    )
-
-
-def _redrawn(
-    file: File,
-    start: Start,
-    draws: list[Draw],
-    writers: Mapping[str, list[ast.AST]],
-    applied: bool,  # noqa: FBT001
-) -> Start:
-    """Return a weight as later calls leave it: the last one, where it surely runs."""
-    wanted = {start.label, f"{start.label}.weight", f"{start.label}.kernel"}
-    writes = [d for d in draws if d.target is not None and label(d.target) in wanted]
-    touched = _touched(start, writers, [d.node for d in writes])
-    if not writes:
-        unknown = applied or touched
-        weights = None if unknown else start.weights
-        return replace(start, weights=weights)
-    last = writes[-1]
-    sure = not touched and not applied and not chained(file, last) and _certain(file, last)
-    return replace(
-        start,
-        node=last.node,
-        weights=last.weights if sure else None,
-        implicit=_implicit(last),
-        by_default=False,
-    )
-
-
-def chained(file: File, draw: Draw) -> bool:
-    """Return whether another method changes what was drawn: ``w.normal_().mul_(0.1)``."""
-    return isinstance(file.module.parents.get(draw.node), ast.Attribute)
-
-
-def _certain(file: File, draw: Draw) -> bool:
-    """Return whether a call runs whenever its constructor or init method does."""
-    for around in file.module.around(draw.node):
-        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-            return around.name in CONSTRUCTORS or "init" in around.name or "reset" in around.name
-        if isinstance(around, ast.If | ast.For | ast.While | ast.Try | ast.IfExp):
-            return False
-    return False
-
-
-def _writers(file: File, owner: Class) -> Mapping[str, list[ast.AST]]:
-    """Return, by label, what in a class may write it: calls by their name, and assignments."""
-    found: dict[str, list[ast.AST]] = {}
-    for call in file.module.calls_by_class.get(owner.node, ()):
-        if isinstance(call.func, ast.Attribute):
-            name = call.func.attr
-            writes = name.endswith("_") and not name.startswith("_") and name != "requires_grad_"
-            if writes and (target := label(call.func.value)) is not None:
-                found.setdefault(target, []).append(call)
-        elif isinstance(call.func, ast.Name):
-            name = call.func.id
-        else:
-            continue
-        if _WRITING.search(name):
-            for argument in call.args:
-                if (target := label(argument)) is not None:
-                    found.setdefault(target, []).append(call)
-    for (node, attribute), values in file.module.attribute_values.items():
-        if node is owner.node and len(values) > 1:
-            found.setdefault(f"self.{attribute}", []).extend(values)
-    return found
-
-
-def _touched(start: Start, writers: Mapping[str, list[ast.AST]], known: list[ast.Call]) -> bool:
-    """Return whether anything that is not understood may write the weight, by its name."""
-    forms = (start.label, f"{start.label}.weight", f"{start.label}.weight.data")
-    return any(node not in known for form in forms for node in writers.get(form, ()))

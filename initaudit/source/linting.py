@@ -90,7 +90,9 @@ def check_bytes(
     else:
         parsed = _parsed(text, path) if always else None
         unread = (parsed,) if isinstance(parsed, Unread) else ()
-        checked = Checked(path, (), outline_text(text, path), unread, read_ignores(text, every=False))
+        checked = Checked(
+            path, (), outline_text(text, path), unread, read_ignores(text, every=False)
+        )
     return checked if notebook is None else _in_cells(checked, notebook)
 
 
@@ -155,10 +157,13 @@ def settled(
             for i, ignore in enumerate(one.ignores)
             if i not in used and ignore.ours
         ]
-    order = (lambda f: (f.site.cell or 0, f.site.line or 0, f.site.column or 0, f.rule))  # fmt: skip
     by_path = {one.path: i for i, one in reversed(list(enumerate(checked)))}
-    findings.sort(key=lambda f: (by_path[f.site.path], *order(f)))
+    findings.sort(key=lambda f: (by_path[f.site.path], *_order(f.site), f.rule))
     return Settled(tuple(findings), ignored, tuple(unused))
+
+
+def _order(site: Site) -> tuple[int, int, int]:
+    return site.cell or 0, site.line or 0, site.column or 0
 
 
 def _parsed(text: str, path: str) -> Module | Unread:
@@ -185,7 +190,7 @@ def _hits(file: File, rules: Mapping[str, Rule]) -> tuple[list[tuple[Rule, Hit]]
             found += [(rule, hit) for hit in check(file, rule.limits)]
         except RecursionError:
             unread.append(Unread(Site(file.module.path), f"{TOO_DEEP} by {rule.id}"))
-        except Exception as error:  # noqa: BLE001  (the other rules are still applied)
+        except Exception as error:  # the other rules are still applied
             reason = f"could not be judged by {rule.id}, only by the other rules: "
             reason += unexpected(error)
             unread.append(Unread(Site(file.module.path), reason))
@@ -267,4 +272,3 @@ def _reason(error: SyntaxError | ValueError) -> str:
 def _error_site(error: SyntaxError | ValueError, path: str) -> Site:
     line = error.lineno if isinstance(error, SyntaxError) else None
     return Site(path, line=line)
-

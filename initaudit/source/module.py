@@ -143,6 +143,14 @@ class Module:
             found.setdefault(self.function(call), []).append(call)
         return found
 
+    @cached_property
+    def calls_by_scope(self) -> Mapping[Scope, list[ast.Call]]:
+        """The calls right in each scope."""
+        found: dict[Scope, list[ast.Call]] = {}
+        for call in self.calls:
+            found.setdefault(self.scope(call), []).append(call)
+        return found
+
     def written(self, body: list[ast.stmt]) -> str:
         """Return the lines that statements stand in, as text to search for words."""
         if not body:

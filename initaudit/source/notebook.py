@@ -102,9 +102,12 @@ def _without_magics(lines: Sequence[str]) -> list[str]:
         bare = line.lstrip()
         indent = line[: len(line) - len(bare)]
         assigned = _ASSIGNED.match(line)
-        magic = continued or _MAGIC.match(line) or _HELP.match(line) or assigned
-        continued = bool(magic) and line.rstrip().endswith("\\")
-        made.append(f"{indent}pass  # {bare}" if magic else line)
+        magic = bool(_MAGIC.match(line) or _HELP.match(line) or assigned)
+        if continued:
+            made.append(f"# {bare}")
+        else:
+            made.append(f"{indent}pass  # {bare}" if magic else line)
+        continued = (continued or magic) and line.rstrip().endswith("\\")
     return made
 
 

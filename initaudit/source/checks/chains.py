@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from initaudit.claims import Hit, Limits, check
+from initaudit.rulebook import Severity
 from initaudit.source import initial
 from initaudit.source.bulk import Bulk, bulk_draws
 from initaudit.source.classes import Class
+from initaudit.source.draws import Draw
 from initaudit.source.file import File
-from initaudit.source.flow import Edge, flow
-from initaudit.source.initial import Start
-from initaudit.source.module import Scope
+from initaudit.source.flow import PLAIN, Edge, flow
+from initaudit.source.module import Function, Scope
+from initaudit.source.order import other_branch
+from initaudit.source.start import Start, implicit
+
+# What attributes are called that hold an activation, a dropout or a norm of a class handed in.
+_FACTOR = re.compile(r"(lora_)(A|a|down)(?![a-z])")
+_ELEMENTWISE = re.compile(
+    r"(?:^|_)(?:act|drop|bn|ln|relu|gelu|silu|nonlin)(?:\d|_|$|iv|out|ear)|norm"
+)
 
 
 @dataclass(frozen=True)
@@ -24,23 +33,26 @@ class Chain:
 
     first: Start
     second: Start
+    gated: bool = False
+    """Whether another signal multiplies the first one's output on its way."""
 
 
 @check("IA101", "draw")
 def zero_weights(subject: File, limits: Limits) -> Iterator[Hit]:
     """Two zero weights that multiply: neither gets a gradient."""
+    stuck = "neither gets a gradient from the other, so nothing here ever learns"
+    moved = "only the biases, drawn at random, can set them going"
     for chain in chains(subject):
         if chain.first.constant == 0 == chain.second.constant:
-            yield _hit(subject, chain, {"reason": "neither gets a gradient from the other"})
+            biased = chain.first.random_bias
+            yield _hit(subject, chain, {"reason": moved if biased else stuck}, mild=biased)
     for bulk in bulk_draws(subject):
         if _value(bulk) == 0 and bulk.count >= limits["chain"]:
-            yield _bulk_hit(subject, bulk, {"reason": "neither gets a gradient from the other"})
+            reason = moved if bulk.random_bias else stuck
+            yield _bulk_hit(subject, bulk, {"reason": reason})
     for one, other in _low_rank_pairs(subject):
-        yield _hit(
-            subject,
-            Chain(one, other),
-            {"reason": "as the two factors of a low-rank pair neither gets a gradient"},
-        )
+        reason = "as the two factors of a low-rank pair neither gets a gradient"
+        yield _hit(subject, Chain(one, other), {"reason": reason})
 
 
 @check("IA102", "draw")
@@ -48,13 +60,22 @@ def constant_weights(subject: File, limits: Limits) -> Iterator[Hit]:
     """Two constant weights that multiply: all units between them stay the same."""
     for chain in chains(subject):
         values = (chain.first.constant, chain.second.constant)
-        if None not in values and values != (0, 0):
+        # Gated by a signal of their own, units differ.
+        if None not in values and values != (0, 0) and not chain.gated:
             shown = " and ".join(dict.fromkeys(f"{v:.3g}" for v in values if v is not None))
-            yield _hit(subject, chain, {"value": shown})
+            biased = chain.first.random_bias
+            yield _hit(subject, chain, {"value": shown, "reason": _alike(biased)}, mild=biased)
     for bulk in bulk_draws(subject):
         value = _value(bulk)
         if value and bulk.count >= limits["chain"]:
-            yield _bulk_hit(subject, bulk, {"value": f"{value:.3g}"})
+            more = {"value": f"{value:.3g}", "reason": _alike(bulk.random_bias)}
+            yield _bulk_hit(subject, bulk, more)
+
+
+def _alike(random_bias: bool) -> str:  # noqa: FBT001
+    if random_bias:
+        return "all units between them see the same sum, and only their biases tell them apart"
+    return "all units between them stay equal for ever, as if there were one"
 
 
 def _value(bulk: Bulk) -> float | None:
@@ -67,7 +88,10 @@ def _value(bulk: Bulk) -> float | None:
 def _bulk_hit(file: File, bulk: Bulk, more: Mapping[str, str]) -> Hit:
     kinds = " or ".join(kind.rpartition(".")[2] for kind in bulk.kinds)
     facts = {"first": f"of every {kinds}", "second": "of the one behind it", **more}
-    return Hit(file.site(bulk.draw.node), facts)
+    severity = Severity.WARNING if bulk.random_bias else None
+    return Hit(
+        file.site(bulk.draw.node), facts, severity=Severity.NOTE if file.is_test else severity
+    )
 
 
 def chains(file: File) -> list[Chain]:
@@ -87,7 +111,8 @@ def chains(file: File) -> list[Chain]:
 def _keep(found: dict[tuple[int, int], Chain], starts: Mapping[str, Start], edge: Edge) -> None:
     first, second = starts.get(initial.short(edge.first)), starts.get(initial.short(edge.second))
     if first is not None and second is not None and first.node is not second.node:
-        found.setdefault((id(first.node), id(second.node)), Chain(first, second))
+        key = (id(first.node), id(second.node))
+        found.setdefault(key, Chain(first, second, edge.gated))
 
 
 def _of_methods(file: File, owner: Class, starts: Mapping[str, Start]) -> Iterator[Edge]:
@@ -106,26 +131,29 @@ def _uses_two(file: File, body: list[ast.stmt], starts: Mapping[str, Start]) -> 
     text = file.module.written(body)
     labels = (label for label, start in starts.items() if start.constant is not None)
     # ``self.net[0]`` and ``self.net[1]`` share their name: each counts.
-    return sum(label.partition("[")[0].rpartition(".")[2] in text for label in labels) > 1
+    names = (label.partition("[")[0].rpartition(".")[2] for label in labels)
+    # One that is made where it is called has no name.
+    return sum(name.startswith("@") or name in text for name in names) > 1
 
 
 def _plain_attributes(file: File, owner: Class) -> frozenset[str]:
     """Return attributes that act on each element, or norm: they keep a chain together."""
-    kept = {"activation", "dropout", "identity", "flatten"}
-    return frozenset(
-        f"self.{name}"
-        for name in owner.attributes
-        if (spec := file.attribute_layer(owner, name)) is not None
-        and (spec.op in kept or spec.norm)
-    )
+    found: set[str] = set()
+    for one in owner.lineage():
+        for name in one.attributes:
+            spec = file.attribute_layer(owner, name)
+            named = spec is None and _ELEMENTWISE.search(name) is not None
+            if named or (spec is not None and (spec.op in PLAIN or spec.norm)):
+                found.add(f"self.{name}")
+    return frozenset(found)
 
 
 def _contained(starts: Mapping[str, Start]) -> Iterator[Edge]:
     """Yield the neighbours with weights inside a Sequential."""
     inside: dict[str, list[tuple[int, str]]] = {}
-    for name in starts:
+    for name, start in starts.items():
         match = re.fullmatch(r"(.+)\[(\d+)\]", name)
-        if match:
+        if match and start.in_row:
             inside.setdefault(match[1], []).append((int(match[2]), name))
     for members in inside.values():
         members.sort()
@@ -158,24 +186,47 @@ def _of_scope(file: File, scope: Scope, found: dict[tuple[int, int], Chain]) -> 
 
 def _low_rank_pairs(file: File) -> Iterator[tuple[Start, Start]]:
     """Yield LoRA factors A and B of one class that are both zero."""
+    if "lora" not in file.module.text:
+        return
     for owner in file.classes.values():
-        if not any("lora" in name.lower() for name in owner.attributes):
-            continue
         starts = file.starts(owner)
         for name, start in starts.items():
-            other = starts.get(re.sub(r"(lora_)(A|a|down)", _partner, name))
+            other = starts.get(_FACTOR.sub(_partner, name))
             if other is not None and other is not start and start.constant == 0 == other.constant:
                 yield start, other
+    yield from _filled_pairs(file)
+
+
+def _filled_pairs(file: File) -> Iterator[tuple[Start, Start]]:
+    """Yield both factors of an adapter that are set to zero: ``lora_A[name].weight``."""
+    zeros: dict[tuple[Function | None, str], Draw] = {}
+    for draw in file.draws:
+        held = draw.target is not None and "[" in (name := ast.unparse(draw.target))
+        if held and draw.weights.law == "zeros" and draw.callee.form in {"inplace", "method"}:
+            zeros[draw.function, name] = draw
+    for (function, name), draw in zeros.items():
+        other = zeros.get((function, _FACTOR.sub(_partner, name)))
+        if other is None or other is draw:
+            continue
+        if not other_branch(file, draw.node, other.node):
+            yield _start(draw), _start(other)
+
+
+def _start(draw: Draw) -> Start:
+    name = "" if draw.target is None else ast.unparse(draw.target)
+    return Start(name, draw.node, draw.weights, implicit(draw), (), "linear")
 
 
 def _partner(match: re.Match[str]) -> str:
     return match[1] + {"A": "B", "a": "b", "down": "up"}[match[2]]
 
 
-def _hit(file: File, chain: Chain, more: Mapping[str, str]) -> Hit:
+def _hit(file: File, chain: Chain, more: Mapping[str, str], *, mild: bool = False) -> Hit:
+    severity = Severity.WARNING if mild else None
     return Hit(
         file.site(chain.first.node),
         {"first": label_of(chain.first), "second": label_of(chain.second), **more},
+        severity=Severity.NOTE if file.is_test else severity,
         related=(file.site(chain.second.node, label_of(chain.second)),),
     )
 

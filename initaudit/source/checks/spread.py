@@ -17,8 +17,8 @@ from initaudit.source.checks.chains import label_of
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fitting import fitting
-from initaudit.source.flow import flow
-from initaudit.source.initial import Start
+from initaudit.source.flow import flow, label
+from initaudit.source.start import Start
 
 # Rows that are looked up, added or compared, not multiplied by a signal (real-world-init.md 2).
 _TABLE = re.compile(
@@ -26,14 +26,16 @@ _TABLE = re.compile(
     r"|freq|table|proto|centroid|center|basis|fourier|rand|hash",
     re.IGNORECASE,
 )
+_MATRIX = re.compile(r"weight|kernel|linear|proj(?!ection_table)", re.IGNORECASE)
 # Layers that are meant to start near zero.
 _QUIET = re.compile(
-    r"head|out|last|final|cls|classifier|logit|pred|offset|gate|zero|adapter|lora|delta|residual"
+    r"head|out|last|final|cls|classifier|logit|pred|offset|gate(?!_proj|_up)|zero|adapter|lora|delta|residual"
     r"|mask|scale|shift|modulat|film",
     re.IGNORECASE,
 )
 # What stands wherever `flow` finds a product.
 _PRODUCT = re.compile(r"@|dot|matmul|mm\b|mm\(|linear")
+_ROOTS = {"math.sqrt", "np.sqrt", "torch.sqrt", "sqrt", "jnp.sqrt", "tf.sqrt", "float"}
 _UNKNOWN_FAN = 64
 _LARGEST_FAN = 8192
 
@@ -146,7 +148,7 @@ def _of_classes(file: File) -> Iterator[Spread]:
         if owner.framework is None or not file.says(owner):
             continue
         starts = file.starts(owner)
-        bare = {k: s for k, s in starts.items() if s.op == "" and not _TABLE.search(label_of(s))}
+        bare = {k: s for k, s in starts.items() if s.op == "" and not _is_table(label_of(s))}
         used = _operands(file, [m.body for m in owner.methods.values()], bare) if bare else set()
         for key, start in starts.items():
             if start.weights is not None and (start.op or key in used) and _said(start):
@@ -156,7 +158,10 @@ def _of_classes(file: File) -> Iterator[Spread]:
 def _of_scopes(file: File) -> Iterator[Spread]:
     for scope in (file.module.tree, *file.module.functions):
         starts = file.scope_starts(scope) if file.scope_says(scope) else {}
-        bare = {k: s for k, s in starts.items() if s.op == "" and not _TABLE.search(s.label)}
+        for start in starts.values():
+            if start.op and start.weights is not None and _said(start):
+                yield _spread(start)
+        bare = {k: s for k, s in starts.items() if s.op == "" and not _is_table(s.label)}
         if not bare:
             continue
         bodies = [f.body for f in file.module.functions]
@@ -165,6 +170,11 @@ def _of_scopes(file: File) -> Iterator[Spread]:
         for key, start in bare.items():
             if key in used and start.weights is not None and _said(start):
                 yield _spread(start)
+
+
+def _is_table(name: str) -> bool:
+    """Return whether a name is that of rows which are looked up, added or compared."""
+    return _TABLE.search(name) is not None and _MATRIX.search(name) is None
 
 
 def _said(start: Start) -> bool:
@@ -197,7 +207,7 @@ def _operands(file: File, bodies: list[list[ast.stmt]], starts: dict[str, Start]
 
 def _multiplies(text: str, names: set[str]) -> bool:
     """Return whether a text may hold a product with one of some names: following it costs more."""
-    held = [name for name in names if name in text]
+    held = [name for name in names if name in text or name.startswith("@")]
     called = any(f"{name}(" in text for name in held)
     return bool(held) and (called or _PRODUCT.search(text) is not None)
 
@@ -206,7 +216,9 @@ def _rescaled(file: File, product: ast.expr) -> bool:
     """Return whether a product, or the name it is given, is scaled or one side is normalised."""
     parent = file.module.parents.get(product)
     if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult | ast.Div):
-        return True
+        other = parent.right if parent.left is product else parent.left
+        # act(gate(x)) * (x @ W) is another signal, not a scale.
+        return not (isinstance(other, ast.Call) and label(other.func) not in _ROOTS)
     function = file.module.function(product)
     within = file.module.tree if function is None else function
     if "normalize" in ast.unparse(within):

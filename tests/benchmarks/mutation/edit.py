@@ -16,10 +16,7 @@ _PASS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Replaces ``[start, end)`` by ``text``; ``fault`` says that a finding belongs there.
-
-    ``skip`` is how many lines of the text come before the first one at fault.
-    """
+    """Replaces ``[start, end)`` by ``text``; ``fault`` says that a finding belongs there."""
 
     start: int
     end: int
@@ -102,10 +99,9 @@ class Source:
             return [Edit(len(self.text), len(self.text), "\n")]
         return [Edit(at, at, f"{indent}{line}\n", fault) for line in lines]
 
-    def here(self, node: ast.stmt) -> Edit:
+    def here(self, node: ast.expr | ast.stmt) -> Edit:
         """Return the edit that changes nothing and says that a node is at fault."""
-        at = self._starts[node.lineno - 1]
-        return Edit(at, at, "", fault=True)
+        return Edit(self.start(node), self.start(node), "", fault=True)
 
     def imports(self, statement: str, word: str) -> list[Edit]:
         """Return the edit that imports a name, none where the file does."""
@@ -128,7 +124,8 @@ class Source:
             parts += [kept, edit.text]
             row += kept.count("\n")
             if edit.fault:
-                lines.add(row)
+                lead = len(edit.text) - len(edit.text.lstrip(", \n"))
+                lines.add(row + edit.text.count("\n", 0, lead))
             row += edit.text.count("\n")
             at = edit.end
         text = "".join(parts) + self.text[at:]
@@ -146,15 +143,19 @@ class Source:
     @cached_property
     def init(self) -> str:
         """How the file names torch's initialisers."""
-        if re.search(r"import initialization as init$|^from torch\.nn import init$", self.text, re.M):
-            return "init"
-        return "nn.init"
+        own = r"import initialization as init$|^from torch\.nn import init$"
+        return "init" if re.search(own, self.text, re.MULTILINE) else "nn.init"
 
     @cached_property
     def torch(self) -> bool:
         """Whether ``nn`` is torch's in the file."""
         found = r"^(?:import torch\.nn as nn|from torch import (?:\w+, )*nn\b.*)$"
         return re.search(found, self.text, re.MULTILINE) is not None
+
+    @cached_property
+    def tensors(self) -> bool:
+        """Whether the file imports torch under its own name."""
+        return re.search(r"^import torch$", self.text, re.MULTILINE) is not None
 
     def around(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield what is around a node, innermost first."""

@@ -70,17 +70,19 @@ def _step(statement: ast.stmt) -> ast.Call | None:
     return None
 
 
-def _given(source: Source, call: ast.Call, value: str, keyword: str = "kernel_initializer") -> list[Edit]:
+def _given(
+    source: Source, call: ast.Call, value: str, keyword: str = "kernel_initializer"
+) -> list[Edit]:
     for k in call.keywords:
         if k.arg == keyword:
-            return [source.replace(k.value, value)]
+            return [source.here(call), source.replace(k.value, value)]
     last = max((*call.args, *(k.value for k in call.keywords)), key=source.end)
     written = source.written(call)
     at = source.end(last)
     if "\n" in written:
         indent = source.indent_of(last)
-        return [Edit(at, at, f",\n{indent}{keyword}={value}", fault=True)]
-    return [Edit(at, at, f", {keyword}={value}", fault=True)]
+        return [source.here(call), Edit(at, at, f",\n{indent}{keyword}={value}", fault=True)]
+    return [source.here(call), Edit(at, at, f", {keyword}={value}", fault=True)]
 
 
 def flax(source: Source) -> Iterator[Mutant]:
@@ -95,13 +97,14 @@ def flax(source: Source) -> Iterator[Mutant]:
                 ("flax: zeros twice", "IA101", f"{name}.zeros"),
                 ("flax: zeros twice", "IA101", f"{name}.zeros_init()"),
             ):
-                edits = [e for c in (first, second) for e in _given(source, c, given, "kernel_init")]
+                edits = _given(source, first, given, "kernel_init")
+                edits += _given(source, second, given, "kernel_init")
                 made = source.mutant(kind, rules, edits)
                 if made is not None:
                     yield made
         for one in found[:-1]:
-            given = _given(source, one, f"{name}.normal(1.0)", "kernel_init")
-            made = source.mutant("flax: normal(1.0)", "IA104", given)
+            edits = _given(source, one, f"{name}.normal(1.0)", "kernel_init")
+            made = source.mutant("flax: normal(1.0)", "IA104", edits)
             if made is not None:
                 yield made
 

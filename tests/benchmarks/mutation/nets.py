@@ -1,4 +1,4 @@
-"""What a benchmark may know of a torch class without the lint's help: layers, their order, spots."""
+"""What a torch class says without the lint's help: its layers, their order, where to fill them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.benchmarks.mutation.edit import Edit, Source
 
 KINDS = frozenset({"Linear", "Conv1d", "Conv2d", "Conv3d"})
-_THROUGH = re.compile(r"act|relu|gelu|silu|drop|norm|bn\d*|ln\d*|nonlin|tanh|softmax", re.IGNORECASE)
+_THROUGH = re.compile(r"act|relu|gelu|silu|drop|norm|bn\d*|ln\d*|nonlin|tanh", re.IGNORECASE)
 _RESHAPING = frozenset(
     {"view", "reshape", "transpose", "permute", "flatten", "contiguous", "to", "float", "squeeze"}
 )
@@ -96,13 +96,15 @@ class _Values:
     held: dict[str, frozenset[str]] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
     pairs: list[tuple[str, str]] = field(default_factory=list)
+    gates: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
 
 
-def consecutive(net: Net) -> list[tuple[Layer, Layer]]:
+def consecutive(net: Net, *, gated: bool = True) -> list[tuple[Layer, Layer]]:
     """Return pairs of layers of which the first one's output reaches only the second.
 
-    Between them stand elementwise functions, norms and products: no sum, no other reader.
+    Between them stand elementwise functions and norms, and products where they may be ``gated``
+    as in SwiGLU: no sum, no other reader.
     """
     values = _Values()
     for statement in net.forward.body:
@@ -120,7 +122,8 @@ def consecutive(net: Net) -> list[tuple[Layer, Layer]]:
         (net.layers[a], net.layers[b])
         for a, b in values.pairs
         if a not in values.shared and a != b
-    ]
+        and (a not in values.gates or (gated and net.layers[b].kind == "Linear"))
+    ]  # fmt: skip
 
 
 def _held(net: Net, expr: ast.expr, values: _Values) -> frozenset[str]:
@@ -131,7 +134,9 @@ def _held(net: Net, expr: ast.expr, values: _Values) -> frozenset[str]:
             values.shared |= held
         return held
     if isinstance(expr, ast.BinOp) and isinstance(expr.op, ast.Mult):
-        return _held(net, expr.left, values) | _held(net, expr.right, values)
+        both = _held(net, expr.left, values) | _held(net, expr.right, values)
+        values.gates |= both
+        return both
     if isinstance(expr, ast.Call):
         return _called(net, expr, values)
     for child in ast.iter_child_nodes(expr):
@@ -146,6 +151,8 @@ def _called(net: Net, call: ast.Call, values: _Values) -> frozenset[str]:
         re.fullmatch(r"self\.\w+|F\.\w+|torch\.\w+|nn\.functional\.\w+", func) is not None
         and _THROUGH.search(func.rpartition(".")[2]) is not None
     )
+    own = {m.name for m in net.node.body if isinstance(m, ast.FunctionDef)}
+    through = through and func.removeprefix("self.") not in own
     layer = net.layers.get(func.removeprefix("self.")) if func.startswith("self.") else None
     if isinstance(call.func, ast.Attribute) and call.func.attr in _RESHAPING:
         return _held(net, call.func.value, values)
@@ -237,7 +244,7 @@ def branches(source: Source) -> list[Branch]:
         if not isinstance(around[0], ast.If) or not isinstance(around[-1], ast.FunctionDef):
             continue
         test = around[0].test
-        if not isinstance(test, ast.Call) or not ast.unparse(test.func) == "isinstance":
+        if not isinstance(test, ast.Call) or ast.unparse(test.func) != "isinstance":
             continue
         kinds = set(re.findall(r"nn\.(\w+)", ast.unparse(test)))
         inside = source.parents.get(source.parents[call]) is around[0]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from tests.benchmarks.mutation.edit import Mutant, Source
-from tests.benchmarks.mutation.nets import Net, nets
+from tests.benchmarks.mutation.nets import nets
 from tests.benchmarks.mutation.weights import use_of
 
 _RAW = (
@@ -22,7 +22,7 @@ _PRODUCTS = ("{x} @ {w}", "torch.matmul({x}, {w})", "F.linear({x}, {w}.t())")
 
 def raw(source: Source) -> Iterator[Mutant]:
     """Yield the file with one linear layer written as a matrix of its own."""
-    if not source.torch or not re.search(r"^import torch$", source.text, re.MULTILINE):
+    if not source.torch or not source.tensors:
         return
     functional = re.search(r"import torch\.nn\.functional as F", source.text) is not None
     for net in nets(source):
@@ -87,6 +87,8 @@ def either(source: Source) -> Iterator[Mutant]:
             isinstance(a, ast.FunctionDef) and "init" in a.name for a in source.around(call)
         ):
             continue
+        if not any(ast.unparse(kind).startswith(("nn.", "torch.nn.")) for kind in kinds.elts):
+            continue
         joined = " or ".join(source.written(kind) for kind in kinds.elts)
         made = source.mutant("isinstance of A or B", "IA403", [source.replace(kinds, joined)])
         if made is not None:
@@ -99,20 +101,19 @@ def wrapped(source: Source) -> Iterator[Mutant]:
         return
     for net in nets(source):
         for layer in net.layers.values():
-            for wrap in ("weight_norm", "spectral_norm"):
-                wrapping = f"{wrap}({source.written(layer.call)})"
-                lines = [f"self.{layer.name}.weight.data.normal_(0, 0.01)"]
-                made = source.mutant(
-                    "init after weight_norm",
-                    "IA402",
-                    [
-                        *source.imports(f"from torch.nn.utils import {wrap}", wrap),
-                        source.replace(layer.call, wrapping, fault=False),
-                        *source.after(net.init.body[-1], lines),
-                    ],
-                )
-                if made is not None:
-                    yield made
+            wrapping = f"weight_norm({source.written(layer.call)})"
+            lines = [f"self.{layer.name}.weight.data.normal_(0, 0.01)"]
+            made = source.mutant(
+                "init after weight_norm",
+                "IA402",
+                [
+                    *source.imports("from torch.nn.utils import weight_norm", "weight_norm"),
+                    source.replace(layer.call, wrapping, fault=False),
+                    *source.after(net.init.body[-1], lines),
+                ],
+            )
+            if made is not None:
+                yield made
 
 
 def repeated(source: Source) -> Iterator[Mutant]:
@@ -186,9 +187,7 @@ def padding(source: Source) -> Iterator[Mutant]:
             target, value = ast.unparse(node.targets[0]), ast.unparse(node.value)
             if re.match(r"nn\.Embedding\(.*padding_idx=(?!None)", value) and "self." in target:
                 lines = [f"nn.init.normal_({target}.weight, mean=0.0, std=0.02)"]
-                made = source.mutant(
-                    "padding row overwritten", "IA407", source.after(node, lines)
-                )
+                made = source.mutant("padding row overwritten", "IA407", source.after(node, lines))
                 if made is not None:
                     yield made
 
@@ -206,16 +205,12 @@ def stacked(source: Source) -> Iterator[Mutant]:
             continue
         name = ast.unparse(call.func)
         target = ast.unparse(call.args[0]).removesuffix(".data")
-        if name.endswith("normal_") and re.fullmatch(r"\w+\.(\w+)", target):
-            if target.rpartition(".")[2] in stacks and "xavier" not in name:
-                written = f"{source.init}.xavier_uniform_({target})"
-                made = source.mutant(
-                    "fans of a stack", "IA411", [source.replace(call, written)]
-                )
-                if made is not None:
-                    yield made
-
-
-__all__ = [
-    "Net", "either", "in_forward", "padding", "raw", "repeated", "stacked", "uncalled", "wrapped",
-]  # fmt: skip
+        if not re.fullmatch(r"\w+\.(\w+)", target) or not name.endswith("normal_"):
+            continue
+        if re.fullmatch(r"\w+\.\w*(?:proj|weights|experts)\w*", target) is None:
+            continue
+        if target.rpartition(".")[2] in stacks and "xavier" not in name:
+            written = f"{source.init}.xavier_uniform_({target})"
+            made = source.mutant("fans of a stack", "IA411", [source.replace(call, written)])
+            if made is not None:
+                yield made

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from tests.benchmarks.mutation.edit import Mutant, Source
+from tests.benchmarks.mutation.edit import Edit, Mutant, Source
 from tests.benchmarks.mutation.nets import Layer, Net, branches, consecutive, nets, spot
 
 # kind, rules that may find it, what is written with {init} and {w}; where it may be put.
@@ -46,7 +46,7 @@ def generic(source: Source) -> Iterator[Mutant]:
                 yield made
 
 
-def _on_bias(source: Source, function: ast.FunctionDef, bias: str, written: str) -> list[object]:
+def _on_bias(source: Source, function: ast.FunctionDef, bias: str, written: str) -> list[Edit]:
     """Return the edits that put a fan-based initialiser where the function zeroes a bias."""
     for call in ast.walk(function):
         if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("zeros_"):
@@ -58,8 +58,6 @@ def _on_bias(source: Source, function: ast.FunctionDef, bias: str, written: str)
                 return [source.replace(call, written)]
     return []
 
-
-Writes = Callable[[Source, str, Layer], list[str]]
 
 _SINGLE = (
     ("uniform_ by default", "IA105", "{init}.uniform_({w})"),
@@ -94,12 +92,12 @@ def single(source: Source) -> Iterator[Mutant]:
 
 
 _PAIRS = (
-    ("zeros in two hidden layers", "IA101", "{init}.zeros_({w})", ""),
-    ("zeros in two hidden layers", "IA101", "{w}.data.zero_()", ""),
-    ("zeros in two hidden layers", "IA101", "{init}.constant_({w}, 0)", ""),
-    ("constant in two hidden layers", "IA102", "{init}.constant_({w}, 0.01)", ""),
-    ("constant in two hidden layers", "IA102", "{init}.ones_({w})", ""),
-    ("constant in two hidden layers", "IA102", "{w}.data.fill_(0.05)", ""),
+    ("zeros in two hidden layers", "IA101", "{init}.zeros_({w})"),
+    ("zeros in two hidden layers", "IA101", "{w}.data.zero_()"),
+    ("zeros in two hidden layers", "IA101", "{init}.constant_({w}, 0)"),
+    ("constant in two hidden layers", "IA102", "{init}.constant_({w}, 0.01)"),
+    ("constant in two hidden layers", "IA102", "{init}.ones_({w})"),
+    ("constant in two hidden layers", "IA102", "{w}.data.fill_(0.05)"),
 )
 
 
@@ -111,8 +109,11 @@ def paired(source: Source) -> Iterator[Mutant]:
         place = spot(source, net)
         if place is None:
             continue
+        ungated = consecutive(net, gated=False)
         for first, second in consecutive(net):
-            for kind, rules, form, _ in _PAIRS:
+            for kind, rules, form in _PAIRS:
+                if rules == "IA102" and (first, second) not in ungated:
+                    continue
                 lines = []
                 for layer in (first, second):
                     owner = f"{place.owner}.{layer.name}"
@@ -137,7 +138,7 @@ def low_rank(source: Source) -> Iterator[Mutant]:
             made = source.mutant("LoRA A and B both zero", "IA101", [zero])
             if made is not None:
                 yield made
-    for net in nets(source):
+    for net in nets(source) if source.tensors else ():
         for layer in net.layers.values():
             made = _adapter(source, net, layer)
             if made is not None:
