@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from os import PathLike
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from initaudit import version
@@ -27,13 +27,14 @@ class UnhealthyError(AssertionError):
 def audit(obj: object, **options: Any) -> Report:
     """Audit a checkpoint or source and return what was found, measured and not judged.
 
-    ``obj`` is a path (of a file or folder, of either), a mapping of names to arrays, or anything with a
-    ``state_dict()``. ``options`` are the fields of `initaudit.options.Options`, such as
+    ``obj`` is a path (of a file or folder, of either), a mapping of names to arrays, or anything
+    with a ``state_dict()``. ``options`` are the fields of `initaudit.options.Options`, such as
     ``activation="relu"``, ``stage="init"`` or ``input_shape=(3, 32, 32)``.
 
     Raises:
         OptionsError: for options that cannot be used.
         TypeError: for an object that is none of these, or an option that does not exist.
+        ValueError: for an empty path.
     """
     from pathlib import Path
 
@@ -44,6 +45,8 @@ def audit(obj: object, **options: Any) -> Report:
         options["input_shape"] = tuple(options["input_shape"])
     told = Options(**options)
     if isinstance(obj, str | PathLike):
+        if not fspath(obj):
+            raise ValueError("the path is empty")
         return run([Path(obj)], told)
     from initaudit.auditing import audit_mapping
 
@@ -62,12 +65,20 @@ def assert_healthy(obj: object, *, fail_on: str = "warning", **options: Any) -> 
 
     ``fail_on`` is the lowest severity that counts: error, warning or note. An input that could not
     be judged counts as a fault. The other arguments are those of `audit`.
+
+    Raises:
+        UnhealthyError: with the report as its text.
+        ValueError: for another ``fail_on``, and as `audit`.
+        TypeError: as `audit`.
     """
     from initaudit.report import FORMATS, Style
     from initaudit.rulebook import Severity
 
+    levels = {severity.name.lower(): severity for severity in Severity}
+    if fail_on not in levels:
+        raise ValueError(f"fail_on {fail_on!r}: must be one of {', '.join(levels)}")
     report = audit(obj, **options)
-    bad = report.worst is not None and report.worst >= Severity[fail_on.upper()]
+    bad = report.worst is not None and report.worst >= levels[fail_on]
     if bad or report.failed:
         text = FORMATS["text"](report, Style(width=100, colour=False))
         raise UnhealthyError("\n" + text, report)

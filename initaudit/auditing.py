@@ -101,7 +101,8 @@ def _audited(
         return _unreadable(path, "needs more memory than there is")
     except RecursionError:
         return _unreadable(path, "is nested too deeply")
-    except Exception as error:  # noqa: BLE001  (the other inputs are still judged)
+    except Exception as error:
+        # The other inputs are still judged.
         return _unreadable(path, f"could not be judged: {unexpected(error)}")
 
 

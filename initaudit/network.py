@@ -133,7 +133,8 @@ class Tensor:
     there are none. ``subnormals`` counts non-zero values below the dtype's smallest normal.
     ``histogram`` has 64 equal bins over [minimum, maximum] of ``sampled`` elements.
     ``rows`` run along the axis of output units, ``columns`` across it; both are None for fewer
-    than two dimensions, and for more lines than `checkpoint.lines.LIMIT`. ``dtype`` is the safetensors name (``F32``, ``BF16``, ...).
+    than two dimensions, and for more lines than `checkpoint.lines.LIMIT`. ``dtype`` is the
+    safetensors name (``F32``, ``BF16``, ...).
     """
 
     name: str

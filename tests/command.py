@@ -98,7 +98,9 @@ def good(path: Path, seed: int = 0) -> Path:
 
 def finding(severity: Severity) -> Finding:
     """Return a finding of a severity."""
-    return Finding("IA103", "too-small", severity, Confidence.HIGH, Site("m"), {}, "Small.", "Draw.")
+    return Finding(
+        "IA103", "too-small", severity, Confidence.HIGH, Site("m"), {}, "Small.", "Draw."
+    )
 
 
 def reporting(

@@ -1,4 +1,4 @@
-"""What cannot be judged gets one line that names it and exit code 2; what is beside it is judged."""
+"""What cannot be judged gets one line that names it, and exit code 2; the rest is judged."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from initaudit import auditing
+from initaudit.checkpoint import statistics
 from initaudit.checkpoint.stored import BITS, FLOATS
 from tests.checkpoint.test_header import REFUSED
 from tests.command import ROOT, Ran, framed, good, process, run, saved, stored
-from tests.nets import Array, Arrays, he, mlp
+from tests.nets import Array, Arrays, he, mlp, normal
 
 QUICK = ("--no-probe", "--samples", "16")
 AS_JSON = ("--output-format", "json", *QUICK)
@@ -83,8 +84,8 @@ def test_every_bad_header_gets_its_own_line_and_the_good_file_is_judged(
     ran = run(capsys, *paths, beside, *AS_JSON)
     assert ran.code == 2
     assert ran.unread.keys() == paths.keys()
-    for path, reason in paths.items():
-        (line,) = ran.unread[path]
+    for named, reason in paths.items():
+        (line,) = ran.unread[named]
         assert reason in line
         assert "\n" not in line
     assert [n["path"] for n in ran.report["networks"]] == [str(beside)]
@@ -269,7 +270,7 @@ def test_other_formats_are_refused_unopened(
 def test_a_path_that_is_not_utf8(tmp_path: Path) -> None:
     name = b"caf\xe9.safetensors"
     good(tmp_path / "m.safetensors")
-    os.rename(b"m.safetensors", name)
+    Path("m.safetensors").rename(os.fsdecode(name))
     for words in ([name], [name, b"absent\xff.safetensors"]):
         ran = subprocess.run(
             [sys.executable.encode(), b"-m", b"initaudit", *words, *(w.encode() for w in AS_JSON)],
@@ -302,18 +303,23 @@ def changed(path: Path) -> None:
     os.utime(path, ns=(1, 1))
 
 
+def replaced(path: Path) -> None:
+    copy = Path(f"{path}.new")
+    shutil.copy(path, copy)
+    copy.replace(path)
+
+
+def made_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "vanishes": (lambda path: path.unlink(), "no such file"),
     "shrinks": (lambda path: os.truncate(path, 200), "changed while it was read"),
     "changes": (changed, "changed while it was read"),
-    "is replaced": (
-        lambda path: shutil.copy(path, f"{path}.new") and os.replace(f"{path}.new", path),
-        "changed while it was read",
-    ),
-    "becomes a pipe": (
-        lambda path: (path.unlink(), os.mkfifo(path)) and None,
-        "changed while it was read",
-    ),
+    "is replaced": (replaced, "changed while it was read"),
+    "becomes a pipe": (made_a_pipe, "changed while it was read"),
 }
 
 
@@ -324,7 +330,7 @@ def test_a_file_that_changes_under_the_audit(
 ) -> None:
     change, reason = CHANGES[what]
     path, beside = good(Path("m.safetensors")), good(Path("beside.safetensors"))
-    owner: Any = auditing.statistics if step == "measure_all" else auditing
+    owner: Any = statistics if step == "measure_all" else auditing
     original = getattr(owner, step)
     touched: list[bool] = []
 
@@ -442,7 +448,7 @@ def test_a_tensor_that_no_index_lists_and_one_in_two_shards(
 ) -> None:
     sharded()
     extra = {"extra.weight": np.eye(4, dtype=np.float32)}
-    with_extra = {**{"fc3.bias": np.zeros(4, np.float32)}, **extra}
+    with_extra = {"fc3.bias": np.zeros(4, np.float32), **extra}
     weight = he(np.random.default_rng(1), (4, 24)).astype(np.float32)
     save_file({"fc3.weight": weight, **with_extra}, TWO)
     ran = run(capsys, INDEX, *AS_JSON)
@@ -571,7 +577,9 @@ def test_a_bad_scale_is_found(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("dtype", sorted(BITS))
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (24,), (8, 24), (2, 2, 3, 2, 2), (0, 5)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (1,), (24,), (8, 24), (2, 2, 3, 2, 2), (0, 5)], ids=str
+)
 def test_every_dtype_and_shape_is_judged_beside_a_network(
     capsys: pytest.CaptureFixture[str], dtype: str, shape: tuple[int, ...]
 ) -> None:
@@ -612,7 +620,7 @@ def test_extreme_values_are_judged_without_a_warning_of_numpy(
 def test_doubles_beyond_single_precision_are_judged(capsys: pytest.CaptureFixture[str]) -> None:
     for scale, code in ((1e150, 1), (1e-150, 1), (1e-300, 1), (1e300, 0)):
         rng = np.random.default_rng(0)
-        arrays = mlp(rng, [16, 24, 24, 4], lambda r, s: r.normal(0, scale, s), dtype=np.float64)
+        arrays = mlp(rng, [16, 24, 24, 4], normal(scale), dtype=np.float64)
         ran = run(capsys, saved(Path("m.safetensors"), arrays), "--output-format", "json")
         assert (ran.code, ran.err) == (code, "")
         assert ran.report["unread"] == []
@@ -667,7 +675,7 @@ def test_a_file_larger_than_the_memory_allowed_is_judged() -> None:
         for i in range(matrices)
     }  # fmt: skip
     text = json.dumps(header).encode()
-    with open("large.safetensors", "wb") as file:
+    with Path("large.safetensors").open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         file.truncate(8 + len(text) + matrices * size)
 
@@ -704,7 +712,9 @@ def test_nothing_on_disk_changes_whatever_the_input(capsys: pytest.CaptureFixtur
     cut(Path("cut.safetensors"))
     Path("config.json").write_text('{"hidden_act": "relu"}')
     np.savez("a.npz", a=np.eye(3))
-    before = {p: (p.stat().st_mtime_ns, p.stat().st_size, p.stat().st_ino) for p in Path().iterdir()}
+    before = {
+        p: (p.stat().st_mtime_ns, p.stat().st_size, p.stat().st_ino) for p in Path().iterdir()
+    }
     run(capsys, ".", INDEX, "cut.safetensors", "absent", *QUICK)
     after = {p: (p.stat().st_mtime_ns, p.stat().st_size, p.stat().st_ino) for p in Path().iterdir()}
     assert after == before

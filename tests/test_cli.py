@@ -304,7 +304,7 @@ def test_closed_streams_are_no_failure(redirection: str) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_full_disk_is_told_in_one_line() -> None:
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         ran = subprocess.run(
             [sys.executable, "-m", "initaudit", str(FAULTY), *QUICK],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -510,9 +510,7 @@ def test_the_input_shape_is_as_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert wide.report["networks"] != narrow.report["networks"]
 
 
-def test_samples_are_as_told(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_samples_are_as_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arrays = mlp(np.random.default_rng(0), [256, 256, 256, 4], he)
     path = saved(tmp_path / "m.safetensors", arrays)
     ranks = []

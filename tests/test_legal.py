@@ -483,7 +483,9 @@ def keras_cnn(rng: np.random.Generator) -> Arrays:
     arrays: Arrays = {}
     for i, (into, out) in enumerate(((3, 16), (16, 32))):
         name = "conv2d" if i == 0 else f"conv2d_{i}"
-        arrays[f"{name}/kernel:0"] = f32(np.moveaxis(xavier(rng, (out, into, 3, 3)), (0, 1), (3, 2)))
+        arrays[f"{name}/kernel:0"] = f32(
+            np.moveaxis(xavier(rng, (out, into, 3, 3)), (0, 1), (3, 2))
+        )
         arrays[f"{name}/bias:0"] = zeros(out)
     arrays["dense/kernel:0"] = f32(xavier(rng, (32 * 16, 10)))
     return arrays | {"dense/bias:0": zeros(10)}

@@ -75,9 +75,7 @@ def places(finding: Finding) -> set[str | None]:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_fault_in_the_middle_of_three_layers_is_found(
-    fault: str, activation: str | None
-) -> None:
+def test_a_fault_in_the_middle_of_three_layers_is_found(fault: str, activation: str | None) -> None:
     plant, rules = PLANTED[fault]
     for seed in range(2):
         for fill, bias in ((he, "zero"), (torch_default, "torch")):

@@ -146,7 +146,7 @@ def norm_not_normalising(subject: Sent, limits: Limits) -> Iterator[Hit]:
 def _layer(network: Network, name: str | None) -> Layer:
     """Return the weighted layer at or before the named one."""
     by_name = graph.by_name(network)
-    layer = by_name[name] if name in by_name else graph.weighted(network)[0]
+    layer = by_name.get(name or "") or graph.weighted(network)[0]
     while layer.op not in graph.WEIGHTED and len(layer.inputs) == 1:
         layer = by_name[layer.inputs[0]]
     return layer
