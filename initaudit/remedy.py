@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from keyword import iskeyword
 
 from initaudit import fans, graph
 from initaudit.finding import Fact
@@ -140,7 +141,7 @@ def _fan_in(layer: Layer) -> int:
 def _attribute(name: str) -> str:
     """Return a module path as Python writes it: ``layers.0.fc`` is ``layers[0].fc``."""
     parts = name.split(".")
-    if not all(part.isidentifier() or part.isdecimal() for part in parts):
+    if any(iskeyword(part) or not (part.isidentifier() or part.isdecimal()) for part in parts):
         return "layer"
     if parts[0].isdecimal():
         parts.insert(0, "model")

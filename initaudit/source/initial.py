@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from initaudit.catalogue import LayerSpec, Value, present, scaled, shape
+from initaudit.catalogue import Initialiser, LayerSpec, Value, present, scaled, shape
 from initaudit.network import Interval, Weights
 from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import Draw, read_draw
@@ -18,7 +18,7 @@ from initaudit.source.later import rewritten
 from initaudit.source.module import Scope
 from initaudit.source.start import WEIGHTED, Start, implicit
 
-_NAMED = re.compile(
+NAMED = re.compile(
     r"^(W|w|V|U|Wx|Wh|Wi|Wo|W_?\w{0,3}|w_?\d+|\w*weights?\w*|\w*kernel\w*|theta\d*)$"
 )
 
@@ -47,11 +47,13 @@ def of_scope(file: File, scope: Scope) -> Mapping[str, Start]:
         for target in targets:
             for name, value in _pairs(target, statement.value):
                 key = short(name)
+                if name.startswith("self."):
+                    continue
                 if key in seen:
                     found.pop(key, None)
                     continue
                 seen.add(key)
-                if _is_variable(file, value) or (_NAMED.match(key) and not _tensor(file, value)):
+                if _is_variable(file, value) or (NAMED.match(key) and not _tensor(file, value)):
                     found.update(_made(file, key, value))
     for call in file.module.calls_by_scope.get(scope, ()):
         found.update(_in_place(file, call))
@@ -166,9 +168,18 @@ def _initialiser(file: File, value: ast.expr, framework: str) -> tuple[Weights, 
     if isinstance(value, ast.Call):
         draw = read_draw(file.module, file.catalogue, value)
         return None if draw is None else (draw.weights, implicit(draw))
+    if isinstance(value, ast.Name) and value.id in file.module.names.aliases:
+        made = file.module.names.aliases[value.id]
+        return None if isinstance(made, ast.Name) else _initialiser(file, made, framework)
     found = file.qualified(value)
     spec = file.catalogue.initialiser(found) if found else None
-    return None if spec is None else (weights(spec, {}), True)
+    if spec is None or (framework != "keras" and not {"key", "shape"} & _names(spec)):
+        return None
+    return weights(spec, {}), True
+
+
+def _names(spec: Initialiser) -> set[str]:
+    return {parameter.name for parameter in spec.parameters}
 
 
 def _matrix(file: File, value: ast.expr) -> tuple[Draw, Weights] | None:

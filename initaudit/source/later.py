@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from initaudit.source.classes import CONSTRUCTORS, Class
@@ -13,6 +13,7 @@ from initaudit.source.file import File
 from initaudit.source.flow import label
 from initaudit.source.order import runs_after
 from initaudit.source.start import Start, implicit
+from initaudit.source.sweeps import Holder
 from initaudit.source.targets import narrowed_to
 
 _WRITING = re.compile(r"init|norm_?$|_$")
@@ -187,10 +188,18 @@ def _reaches(file: File, owner: Class, call: ast.Call, start: Start) -> bool:
     return name in text or _HANDING.search(text) is not None
 
 
+def _handing_out(file: File) -> Callable[[Holder], bool]:
+    """Return what tells whether a loop or function is handed modules by anything."""
+    swept = {write.holder for sweep in file.sweeps for write in sweep.writes}
+    return lambda holder: (
+        isinstance(holder, ast.For) or holder in swept or "init_weights" in holder.name
+    )
+
+
 def _swept(file: File, owner: Class, start: Start) -> bool:
     """Return whether code that other classes hand all their parts to fills such layers again."""
     for holder, writes in file.writes.items():
-        if file.class_of(holder) is owner:
+        if file.class_of(holder) is owner or not file.once(_handing_out)(holder):
             continue
         for write in writes:
             specs = [file.catalogue.layer(kind) for kind in write.kinds]

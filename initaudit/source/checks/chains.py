@@ -110,7 +110,7 @@ def chains(file: File) -> list[Chain]:
 
 def _keep(found: dict[tuple[int, int], Chain], starts: Mapping[str, Start], edge: Edge) -> None:
     first, second = starts.get(initial.short(edge.first)), starts.get(initial.short(edge.second))
-    if first is not None and second is not None and first.node is not second.node:
+    if first is not None and second is not None and edge.first != edge.second:
         key = (id(first.node), id(second.node))
         found.setdefault(key, Chain(first, second, edge.gated))
 

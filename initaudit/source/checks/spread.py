@@ -6,7 +6,7 @@ import ast
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from initaudit.claims import Hit, Limits, check
 from initaudit.network import Weights
@@ -14,6 +14,7 @@ from initaudit.rulebook import Confidence
 from initaudit.source import initial
 from initaudit.source.bulk import bulk_draws, over_parameters
 from initaudit.source.checks.chains import label_of
+from initaudit.source.classes import Class
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fitting import fitting
@@ -26,6 +27,7 @@ _TABLE = re.compile(
     r"|freq|table|proto|centroid|center|basis|fourier|rand|hash",
     re.IGNORECASE,
 )
+_CHOOSING = re.compile(r"gumbel|codebook|codevector", re.IGNORECASE)
 _MATRIX = re.compile(r"weight|kernel|linear|proj(?!ection_table)", re.IGNORECASE)
 # Layers that are meant to start near zero.
 _QUIET = re.compile(
@@ -49,6 +51,8 @@ class Spread:
     weights: Weights
     implicit: bool
     fan_in: int | None
+    others: tuple[ast.expr, ...] = ()
+    """Other places of the same branch that say the same."""
 
     @property
     def std(self) -> float | None:
@@ -112,6 +116,7 @@ def one_sided(subject: File, limits: Limits) -> Iterator[Hit]:
                 "high": mean + half,
                 **({} if fits is None else {"fits": fits}),
             },
+            related=tuple(subject.site(node) for node in spread.others),
             fix=None if fits is None else "fitting-initialiser",
         )
 
@@ -127,6 +132,21 @@ def _spreads(file: File) -> list[Spread]:
     found: dict[tuple[int, int], Spread] = {}
     for spread in (*_bulk(file), *_of_classes(file), *_of_scopes(file)):
         found.setdefault((spread.node.lineno, spread.node.col_offset), spread)
+    return _one_cause(file, list(found.values()))
+
+
+def _one_cause(file: File, spreads: list[Spread]) -> list[Spread]:
+    """Return the spreads with those of one branch that are alike made one."""
+    found: dict[tuple[ast.AST | None, Weights, int | None], Spread] = {}
+    for spread in sorted(spreads, key=lambda s: s.node.lineno):
+        block = file.module.parents.get(file.module.statement(spread.node))
+        key = (block if isinstance(block, ast.If) else spread.node, spread.weights, spread.fan_in)
+        first = found.get(key)
+        if first is None:
+            found[key] = spread
+        else:
+            what = f"{first.what}, {spread.what}"
+            found[key] = replace(first, what=what, others=(*first.others, spread.node))
     return list(found.values())
 
 
@@ -145,14 +165,24 @@ def _plain(draw: Draw) -> bool:
 
 def _of_classes(file: File) -> Iterator[Spread]:
     for owner in file.classes.values():
-        if owner.framework is None or not file.says(owner):
+        if not file.says(owner):
             continue
         starts = file.starts(owner)
+        if owner.framework is None:
+            # A class with no framework's base is a network where its arrays are called weights.
+            starts = {k: s for k, s in starts.items() if initial.NAMED.match(label_of(s))}
         bare = {k: s for k, s in starts.items() if s.op == "" and not _is_table(label_of(s))}
         used = _operands(file, [m.body for m in owner.methods.values()], bare) if bare else set()
         for key, start in starts.items():
-            if start.weights is not None and (start.op or key in used) and _said(start):
+            if start.weights is None or not _said(start):
+                continue
+            if key in used or (start.op and not _selects(file, owner)):
                 yield _spread(start)
+
+
+def _selects(file: File, owner: Class) -> bool:
+    """Return whether a class's outputs choose entries of a codebook, as sharply as they start."""
+    return _CHOOSING.search(file.module.written(owner.node.body)) is not None
 
 
 def _of_scopes(file: File) -> Iterator[Spread]:
@@ -258,4 +288,5 @@ def _hit(file: File, spread: Spread, std: float, gain: float, known: bool) -> Hi
             "decades": abs(2 * math.log10(gain)),
         },
         confidence=None if known or spread.implicit else Confidence.MEDIUM,
+        related=tuple(file.site(node) for node in spread.others),
     )
