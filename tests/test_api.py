@@ -70,7 +70,9 @@ def test_the_report_has_what_the_json_has(capsys: pytest.CaptureFixture[str]) ->
     assert report.summary.warnings == ran.report["summary"]["warnings"]
 
 
-@pytest.mark.parametrize("obj", [3, None, b"bytes", [np.eye(3)], object()], ids=repr)
+@pytest.mark.parametrize(
+    "obj", [3, None, b"bytes", [np.eye(3)], object()], ids=lambda o: type(o).__name__
+)
 def test_what_cannot_be_audited_is_a_type_error(obj: object) -> None:
     with pytest.raises(TypeError, match=f"cannot audit {type(obj).__name__}"):
         initaudit.audit(obj)

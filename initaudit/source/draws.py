@@ -46,16 +46,13 @@ def draws(module: Module, catalogue: Catalogue) -> list[Draw]:
     names = module.names
     roots = {name.partition(".")[0] for name in (*names.imports.values(), *names.stars)}
     words = catalogue.last_words(roots)
-    for call in module.calls:
-        func = call.func
-        if isinstance(func, ast.Attribute) and func.attr not in words:
-            continue
-        if (
-            isinstance(func, ast.Name)
-            and func.id not in words
-            and not _stands(module, func.id, words)
-        ):
-            continue
+    calls = [
+        call
+        for word, called in module.calls_by_word.items()
+        if not word or word in words or _stands(module, word, words)
+        for call in called
+    ]
+    for call in calls:
         draw = read_draw(module, catalogue, call)
         if draw is not None:
             found.append(draw)

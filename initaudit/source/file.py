@@ -127,19 +127,14 @@ class File:
     def mentions(self) -> Mapping[str, list[ast.Attribute]]:
         """Every attribute access of the file, by the attribute's name."""
         found: dict[str, list[ast.Attribute]] = {}
-        for node in self.module.parents:
-            if isinstance(node, ast.Attribute):
-                found.setdefault(node.attr, []).append(node)
+        for node in self.module.attributes:
+            found.setdefault(node.attr, []).append(node)
         return found
 
     @cached_property
     def strings(self) -> frozenset[str]:
         """Every string of the file."""
-        return frozenset(
-            node.value
-            for node in self.module.parents
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        )
+        return frozenset(c.value for c in self.module.constants if isinstance(c.value, str))
 
     @cached_property
     def _classes_by_name(self) -> Mapping[str, list[Class]]:

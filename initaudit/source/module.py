@@ -43,6 +43,8 @@ class Module:
     choices: list[ast.BoolOp] = field(default_factory=list)
     statements: list[ast.Expr] = field(default_factory=list)
     imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
+    attributes: list[ast.Attribute] = field(default_factory=list)
+    constants: list[ast.Constant] = field(default_factory=list)
     enclosing: dict[ast.AST, tuple[Function | None, ast.ClassDef | None]] = field(
         default_factory=dict
     )
@@ -133,6 +135,22 @@ class Module:
         found: dict[ast.ClassDef | None, list[ast.Call]] = {}
         for call in self.calls:
             found.setdefault(self.class_of(call), []).append(call)
+        return found
+
+    @cached_property
+    def calls_by_word(self) -> Mapping[str, list[ast.Call]]:
+        """The calls by the last word of what is called, under "" those of no name."""
+        found: dict[str, list[ast.Call]] = {}
+        for call in self.calls:
+            func = call.func
+            if isinstance(func, ast.Attribute):
+                word = func.attr
+            else:
+                word = func.id if isinstance(func, ast.Name) else ""
+            if word in found:
+                found[word].append(call)
+            else:
+                found[word] = [call]
         return found
 
     @cached_property
@@ -259,6 +277,8 @@ def parse(text: str, path: str) -> Module:
         ast.Expr: module.statements,
         ast.Import: module.imports,
         ast.ImportFrom: module.imports,
+        ast.Attribute: module.attributes,
+        ast.Constant: module.constants,
     }
     parents = module.parents
     stack: list[ast.AST] = [tree]
@@ -311,4 +331,4 @@ _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
-_LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.Break, ast.Continue})
+_LEAVES = frozenset({ast.Name, ast.Pass, ast.Break, ast.Continue})

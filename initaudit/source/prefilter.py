@@ -41,7 +41,7 @@ _RELATIVE = re.compile(rb"from\s+\.[\w.]*\s+import\b[^\n]*\binit|from\s+\.[\w.]*
 
 def worth_parsing(content: bytes) -> bool:
     """Return whether a file imports a framework and holds anything that a rule speaks of."""
-    return _prey(content) and _framework(content)
+    return _framework(content) and _prey(content)
 
 
 def _prey(content: bytes) -> bool:

@@ -54,11 +54,13 @@ def read_ignores(text: str, *, every: bool = True) -> tuple[Ignore, ...]:
     """Return the comments of a file that ignore findings; strings that look like one are not.
 
     A comment speaks of the statement it stands in; alone on a line, of the statement below.
-    Without ``every`` a file is only read closer where a comment names this tool or its rules.
+    Without ``every`` a file is only read closer where a comment names this tool or its rules, in
+    their usual form.
     """
-    noqa = any(word in text for word in _WRITTEN)
-    if "initaudit:" not in text and not (noqa and (every or _NAMED.search(text))):
-        return ()
+    if "initaudit:" not in text:
+        noqa = any(word in text for word in _WRITTEN) if every else "noqa: " in text
+        if not noqa or not (every or _NAMED.search(text)):
+            return ()
     found: list[Ignore] = []
     # Tokenising stops at what it cannot read; what stands before it counts.
     try:

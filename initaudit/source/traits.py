@@ -202,7 +202,7 @@ def passes(file: File) -> dict[ast.ClassDef | None, frozenset[str]]:
     """Return the kinds of passes over all parameters, by class; None is outside of classes."""
     module = file.module
     found: dict[ast.ClassDef | None, set[str]] = {}
-    for call in module.calls:
+    for call in _passing(module):
         words = called(call)
         own = len(words) == 1 or words[:-1] == ("self",)
         applied = words[-1:] == ("apply",) and module.class_of(call) is None
@@ -217,6 +217,12 @@ def passes(file: File) -> dict[ast.ClassDef | None, frozenset[str]]:
             kind = "every" if over & _PARAMETERS else "call"
             found.setdefault(module.class_of(loop), set()).add(kind)
     return {owner: frozenset(kinds) for owner, kinds in found.items()}
+
+
+def _passing(module: Module) -> Iterator[ast.Call]:
+    for word, calls in module.calls_by_word.items():
+        if word == "apply" or _PASS.search(word) is not None:
+            yield from calls
 
 
 def _is_general(module: Module, loop: ast.For) -> bool:
@@ -234,10 +240,9 @@ def _is_general(module: Module, loop: ast.For) -> bool:
 def makers(module: Module) -> dict[str, set[ast.ClassDef | None]]:
     """Return which classes (None: code outside of them) call each capitalised name."""
     found: dict[str, set[ast.ClassDef | None]] = {}
-    for call in module.calls:
-        name = last_word(call)
+    for name, calls in module.calls_by_word.items():
         if name[:1].isupper():
-            found.setdefault(name, set()).add(module.class_of(call))
+            found[name] = {module.class_of(call) for call in calls}
     return found
 
 
