@@ -15,3 +15,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the snapshots anew from what is rendered now, instead of comparing",
     )
+
+
+@pytest.fixture(autouse=True)
+def _width_of_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the width of the report to the test: runners that share tests out set COLUMNS."""
+    monkeypatch.delenv("COLUMNS", raising=False)

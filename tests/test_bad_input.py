@@ -665,8 +665,8 @@ def test_0d_empty_and_10d_tensors_are_judged(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_file_larger_than_the_memory_allowed_is_judged() -> None:
-    """2 GiB, sparse on the disk, under an address space that cannot hold it."""
-    matrices, width = 32, 4096
+    """640 MiB, sparse on the disk, under an address space of 256 MiB."""
+    matrices, width = 10, 4096
     size = width * width * 4
     header = {
         f"layers.{i}.mlp.up_proj.weight": {

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from initaudit.source.file import File
+from initaudit.source.label import aside, bare, label, place
 
 FORWARD = frozenset({"forward", "call", "__call__", "predict", "apply", "model", "net"})
 
@@ -25,7 +26,6 @@ _PRODUCTS = frozenset(
 )  # fmt: skip
 _SUMS = frozenset({"torch.einsum", "numpy.einsum", "jax.numpy.einsum", "tensorflow.einsum"})
 _METHODS = frozenset({"dot", "matmul", "mm"})
-_TURNING = frozenset({"t", "transpose", "permute", "to", "type", "type_as", "float", "contiguous"})
 _REFRAMING = frozenset(
     {"view", "reshape", "flatten", "squeeze", "unsqueeze", "contiguous", "float", "to", "clone",
      "relu", "tanh", "sigmoid", "transpose", "permute", "T", "type", "astype", "detach"}
@@ -42,8 +42,6 @@ PLAIN = frozenset(
 """Layers that act on each element, or only move or average them."""
 
 _DESCRIBING = frozenset({"shape", "dtype", "device", "ndim", "size"})
-_BIAS = re.compile(r"(?:^|[._\[])(?:b\w{0,3}|\w*bias\w*)\]?$")
-
 # These give a number other than zero for zero.
 _LIFTING = re.compile(r"sigmoid$|softmax$|softplus$|exp$|cos$|softmin$")
 
@@ -112,26 +110,6 @@ def flow(file: File, body: list[ast.stmt], kind: Kind) -> Flow:
     return Flow(edges, state.operands)
 
 
-def place(call: ast.Call) -> str:
-    """Return the label of a layer that is made where it is called: ``Dense(64)(x)``."""
-    return f"@{call.lineno}:{call.col_offset}"
-
-
-def label(expr: ast.expr) -> str | None:
-    """Return the name of a weight or layer: dotted names, and literal indices of them."""
-    if isinstance(expr, ast.Name):
-        return expr.id
-    if isinstance(expr, ast.Attribute):
-        owner = label(expr.value)
-        if owner is None:
-            return None
-        return owner if expr.attr in {"T", "value", "data"} else f"{owner}.{expr.attr}"
-    if isinstance(expr, ast.Subscript) and isinstance(expr.slice, ast.Constant):
-        owner = label(expr.value)
-        return None if owner is None else f"{owner}[{expr.slice.value!s}]"
-    return None
-
-
 def _inner(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
     for name in ("body", "orelse", "finalbody"):
         inner = getattr(statement, name, None)
@@ -187,7 +165,7 @@ class _Walk:
 
     def _change(self, statement: ast.AugAssign, source: _Signals, state: _State) -> None:
         name = label(statement.target)
-        if name is None or _aside(statement.value):
+        if name is None or aside(statement.value):
             return
         if isinstance(statement.op, ast.Add | ast.Sub):
             state.join(source | state.last.get(name, _UNKNOWN))
@@ -223,7 +201,7 @@ class _Walk:
             return self._product(expr.left, expr.right, expr, state)
         left, right = self._source(expr.left, state), self._source(expr.right, state)
         for signals, other in ((left, expr.right), (right, expr.left)):
-            if signals and _aside(other):
+            if signals and aside(other):
                 # x + 1 is not zero where x is: as a factor it gates nothing.
                 lifted = isinstance(expr.op, ast.Add | ast.Sub) and isinstance(other, ast.Constant)
                 return frozenset(replace(s, null=False) for s in signals) if lifted else signals
@@ -236,7 +214,7 @@ class _Walk:
 
     def _product(self, left: ast.expr, right: ast.expr, node: ast.expr, state: _State) -> _Signals:
         for weight, signal in ((right, left), (left, right)):
-            name = label(_bare(weight))
+            name = label(bare(weight))
             if name is not None and self.kind(name) == "weight":
                 return _through(name, self._source(signal, state), node, state)
         self._source(left, state)
@@ -289,27 +267,6 @@ class _Walk:
         if _LIFTING.search(method or name or ""):
             return frozenset(replace(s, null=False) for s in passed)
         return passed
-
-
-def _aside(expr: ast.expr) -> bool:
-    """Return whether an operand is a number or has the name of a bias."""
-    if isinstance(expr, ast.Constant):
-        return True
-    if isinstance(expr, ast.UnaryOp):
-        return _aside(expr.operand)
-    name = label(expr)
-    return name is not None and _BIAS.search(name) is not None
-
-
-def _bare(weight: ast.expr) -> ast.expr:
-    """Return a weight without what turns, moves or converts it: ``W`` of ``W.t().to(x.dtype)``."""
-    while (
-        isinstance(weight, ast.Call)
-        and isinstance(weight.func, ast.Attribute)
-        and weight.func.attr in _TURNING
-    ):
-        weight = weight.func.value
-    return weight
 
 
 def _through(name: str, source: _Signals, node: ast.expr, state: _State) -> _Signals:

@@ -12,8 +12,8 @@ from initaudit.network import Interval, Weights
 from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import Draw, read_draw
 from initaudit.source.file import File
-from initaudit.source.flow import label, place
 from initaudit.source.fold import fold, point
+from initaudit.source.label import label, place
 from initaudit.source.later import rewritten
 from initaudit.source.module import Scope
 from initaudit.source.start import WEIGHTED, Start, implicit

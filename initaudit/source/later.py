@@ -10,10 +10,10 @@ from dataclasses import replace
 from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
-from initaudit.source.flow import label
+from initaudit.source.label import label
 from initaudit.source.order import runs_after
 from initaudit.source.start import Start, implicit
-from initaudit.source.sweeps import Holder
+from initaudit.source.sweeps import Write
 from initaudit.source.targets import narrowed_to
 
 _WRITING = re.compile(r"init|norm_?$|_$")
@@ -188,24 +188,48 @@ def _reaches(file: File, owner: Class, call: ast.Call, start: Start) -> bool:
     return name in text or _HANDING.search(text) is not None
 
 
-def _handing_out(file: File) -> Callable[[Holder], bool]:
-    """Return what tells whether a loop or function is handed modules by anything."""
-    swept = {write.holder for sweep in file.sweeps for write in sweep.writes}
-    return lambda holder: (
-        isinstance(holder, ast.For) or holder in swept or "init_weights" in holder.name
-    )
-
-
 def _swept(file: File, owner: Class, start: Start) -> bool:
-    """Return whether code that other classes hand all their parts to fills such layers again."""
-    for holder, writes in file.writes.items():
-        if file.class_of(holder) is owner or not file.once(_handing_out)(holder):
+    """Return whether code that others hand all their parts to fills such layers again."""
+    for by, write in file.once(_passing_on):
+        if by is not None and (by is owner or not file.once(_parts)(by, owner)):
             continue
-        for write in writes:
-            specs = [file.catalogue.layer(kind) for kind in write.kinds]
-            if write.role == "weight" and any(s is not None and s.op == start.op for s in specs):
-                return True
+        specs = [file.catalogue.layer(kind) for kind in write.kinds]
+        if any(spec is not None and spec.op == start.op for spec in specs):
+            return True
     return False
+
+
+def _passing_on(file: File) -> list[tuple[Class | None, Write]]:
+    """Return what passes write to weights, with the class whose parts they are handed.
+
+    None is any class: the pass stands outside of them, or a framework's base class runs it.
+    """
+    found = [(file.class_of(s.node), w) for s in file.sweeps for w in s.writes]
+    for holder, writes in file.writes.items():
+        if not isinstance(holder, ast.For) and holder.name == "_init_weights":
+            closed = (one := file.class_of(holder)) is not None and one.closed
+            found += [(None, write) for write in writes if not closed]
+    return [(by, write) for by, write in found if write.role == "weight"]
+
+
+def _parts(file: File) -> Callable[[Class, Class], bool]:
+    """Return what tells whether a class makes another one, or makes what does."""
+
+    def makes(whole: Class, part: Class) -> bool:
+        seen: set[str] = set()
+        left = [part.name]
+        while left:
+            name = left.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            makers = file.makers.get(name, set())
+            if any(m is not None and file.classes[m] is whole for m in makers):
+                return True
+            left += [m.name for m in makers if m is not None]
+        return False
+
+    return makes
 
 
 def _writers(file: File, owner: Class) -> Mapping[str, list[ast.AST]]:

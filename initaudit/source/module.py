@@ -15,6 +15,9 @@ from initaudit.source.names import Names, read_names
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.ClassDef | ast.Lambda | ast.Module
 
+Around = tuple[Function | None, ast.ClassDef | None, Scope]
+"""The innermost function, class, and scope of any kind around a node."""
+
 _CHANGING = ast.Constant(None)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -45,9 +48,7 @@ class Module:
     imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
     attributes: list[ast.Attribute] = field(default_factory=list)
     constants: list[ast.Constant] = field(default_factory=list)
-    enclosing: dict[ast.AST, tuple[Function | None, ast.ClassDef | None]] = field(
-        default_factory=dict
-    )
+    enclosing: dict[ast.AST, Around] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -86,12 +87,7 @@ class Module:
 
     def scope(self, node: ast.AST) -> Scope:
         """Return the innermost function, class, lambda or module around a node."""
-        parent = self.parents.get(node)
-        while parent is not None:
-            if isinstance(parent, (*_FUNCTIONS, ast.ClassDef, ast.Lambda, ast.Module)):
-                return parent
-            parent = self.parents.get(parent)
-        return self.tree
+        return self._around(node)[2]
 
     def function(self, node: ast.AST) -> Function | None:
         """Return the innermost function around a node (itself left out)."""
@@ -101,19 +97,18 @@ class Module:
         """Return the innermost class around a node (itself left out)."""
         return self._around(node)[1]
 
-    def _around(self, node: ast.AST) -> tuple[Function | None, ast.ClassDef | None]:
-        """Return the innermost function and class around a node, remembered on the way up."""
+    def _around(self, node: ast.AST) -> Around:
+        """Return what is innermost around a node, remembered on the way up."""
         path: list[ast.AST] = []
         known = self.enclosing.get(node)
         while known is None:
             path.append(node)
             parent = self.parents.get(node)
             if parent is None:
-                known = (None, None)
+                known = (None, None, self.tree)
                 break
-            if isinstance(parent, (*_FUNCTIONS, ast.ClassDef)):
-                function, owner = self._around(parent)
-                known = (function, parent) if isinstance(parent, ast.ClassDef) else (parent, owner)
+            if isinstance(parent, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
+                known = _inside(parent, self._around(parent))
                 break
             node = parent
             known = self.enclosing.get(node)
@@ -280,15 +275,25 @@ def parse(text: str, path: str) -> Module:
         ast.Attribute: module.attributes,
         ast.Constant: module.constants,
     }
-    parents = module.parents
-    stack: list[ast.AST] = [tree]
+    parents, enclosing = module.parents, module.enclosing
+    here: Around = (None, None, tree)
+    stack: list[Any] = [tree]
     pop, push, fields, kinds = stack.pop, stack.append, _FIELDS, lists.get
     while stack:
         node = pop()
         kind = type(node)
+        if kind is tuple:
+            here = node
+            continue
         kept = kinds(kind)
         if kept is not None:
             kept.append(node)
+            if kind in _PLACED:
+                enclosing[node] = here
+        if kind in _SCOPES:
+            # Popped when all inside is done: what is around then is what is around now.
+            push(here)
+            here = _inside(node, here)
         # Backwards, so that what stands first is popped first.
         for name in fields[kind]:
             value = getattr(node, name)
@@ -305,6 +310,15 @@ def parse(text: str, path: str) -> Module:
                         if type(child) not in _LEAVES:
                             push(child)
     return module
+
+
+def _inside(node: Function | ast.ClassDef | ast.Lambda, here: Around) -> Around:
+    """Return what is around the nodes right in a scope, from what is around itself."""
+    if isinstance(node, ast.ClassDef):
+        return here[0], node, node
+    if isinstance(node, ast.Lambda):
+        return here[0], here[1], node
+    return node, here[1], node
 
 
 def _node_fields(kind: type[ast.AST]) -> tuple[str, ...]:
@@ -331,4 +345,9 @@ _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
+_SCOPES = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
+_PLACED = frozenset(
+    {ast.Call, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For, ast.FunctionDef,
+     ast.AsyncFunctionDef, ast.ClassDef}
+)  # fmt: skip
 _LEAVES = frozenset({ast.Name, ast.Pass, ast.Break, ast.Continue})

@@ -40,6 +40,7 @@ def writer(kind: Any) -> Write:
         each = writer(args[0])
         return lambda value: sorted(each(v) for v in value)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        _string_keys(args)
         each = writer(args[1])
         return lambda value: {key: each(v) for key, v in value.items()}
     if origin in (Union, types.UnionType):
@@ -154,9 +155,13 @@ def _tuple_reader(args: tuple[Any, ...]) -> Read:
     return read
 
 
-def _mapping_reader(args: tuple[Any, ...]) -> Read:
+def _string_keys(args: tuple[Any, ...]) -> None:
     if args[0] is not str:
         raise TypeError("JSON has only strings for keys")
+
+
+def _mapping_reader(args: tuple[Any, ...]) -> Read:
+    _string_keys(args)
     each = reader(args[1])
 
     def read(value: Any) -> Any:
@@ -174,6 +179,8 @@ def _union_reader(args: tuple[Any, ...]) -> Read:
         one = reader(left[0])
         return lambda value: None if value is None else one(value)
     kinds = tuple(left)
+    if not all(kind in (int, float, str, bool) for kind in kinds):
+        raise TypeError(f"{args} has no plain form")
 
     def read(value: Any) -> Any:
         if (optional and value is None) or type(value) in kinds:

@@ -18,7 +18,8 @@ from initaudit.source.classes import Class
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fitting import fitting
-from initaudit.source.flow import flow, label
+from initaudit.source.flow import flow
+from initaudit.source.label import label
 from initaudit.source.start import Start
 
 # Rows that are looked up, added or compared, not multiplied by a signal (real-world-init.md 2).
