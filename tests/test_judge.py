@@ -98,7 +98,7 @@ def test_trained_weights_are_not_told_how_to_be_drawn(monkeypatch: pytest.Monkey
     claiming(monkeypatch, "IA202", "signal", lambda _: [Hit(SITE, {
         "rank": 1.0, "after": "", "input_rank": 20.0, "layers": 3,
     })])  # fmt: skip
-    trace = Trace({}, None, None, None, None, None, None)
+    trace = Trace({}, 0, None, None, None, None, None)
     sent = Sent(network(Origin.TRAINED), trace, None)
     (found,) = judge.judge(sent, only("IA202"), cure)
     assert found.code == ""
@@ -115,7 +115,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, hits: Mapping[str, Hit]) -> tuple[Fi
         monkeypatch, "IA203", "signal",
         lambda subject: [hits[subject.activation]] if subject.activation in hits else [],
     )  # fmt: skip
-    trace = Trace({}, None, None, None, None, None, None)
+    trace = Trace({}, 0, None, None, None, None, None)
     names = ("relu", "tanh", "sigmoid", "gelu")
     sent = [Sent(network(), trace, None, name) for name in names]
     return judge.judge_open(sent, only("IA203"), cure)
@@ -207,9 +207,9 @@ def test_a_verdict_without_an_activation_is_the_one_that_all_share(
 
 def test_a_close_warning_is_settled_by_more_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     from initaudit import auditing
+    from initaudit.propagate import propagate
 
     asked: list[Any] = []
-    propagate = auditing.propagate
 
     def counted(*args: Any, **options: Any) -> Any:
         asked.append(options.get("samples"))

@@ -244,7 +244,7 @@ def arguments(function: Function) -> list[ast.arg]:
     ]  # fmt: skip
 
 
-def parse(text: str, path: str) -> Module:
+def parse(text: str, path: str) -> Module:  # noqa: C901  (a call a node is slow)
     """Parse a file and fill its tables in one walk with an explicit stack.
 
     Raises:
