@@ -595,7 +595,7 @@ def test_every_dtype_and_shape_is_judged_beside_a_network(
     assert ran.code in (0, 1)
     assert ran.err == ""
     assert ran.report["unread"] == []
-    assert ran.report["networks"][0]["coverage"] > 0
+    assert len(ran.report["networks"]) == 1
     assert all(f["severity"] == "note" for f in ran.report["findings"]) or dtype in FLOATS
 
 
