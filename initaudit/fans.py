@@ -64,7 +64,7 @@ def power_gain(layer: Layer) -> float | None:
     both, tensor = fans(layer), weight_of(layer)
     if both is None or tensor is None or tensor.variance is None or tensor.mean is None:
         return None
-    return both[0] * (tensor.variance + tensor.mean**2)
+    return both[0] * (tensor.variance + tensor.mean * tensor.mean)
 
 
 def gain(layer: Layer) -> float | None:

@@ -121,6 +121,8 @@ def limit_mistakes(
                 mistakes.append(f"{where}: {key} has the limits {', '.join(sorted(known))}")
             elif isinstance(value, bool) or not isinstance(value, int | float):
                 mistakes.append(f"{where}: must be a number")
+            elif not 0 < value < float("inf"):
+                mistakes.append(f"{where}: must be above zero and finite")
     return mistakes
 
 

@@ -80,6 +80,8 @@ def test_all_mistakes_are_told_at_once_with_their_keys() -> None:
         ("[tool.initaudit]\nseed = 1.5\n", "seed: must be a whole number"),
         ("[tool.initaudit]\nselect = [1]\n", "select: must be a list of strings"),
         ('[tool.initaudit]\nrules = ["absent"]\n', "absent"),
+        ("[tool.initaudit.limits.IA105]\nspike = 0\n", "limits.IA105.spike: must be above zero"),
+        ("[tool.initaudit.limits.IA105]\nspike = nan\n", "limits.IA105.spike: must be above zero"),
         ("[tool.other]\n", "has no [tool.initaudit]"),
     ],
 )

@@ -16,6 +16,7 @@ from initaudit.claims import Hit
 from initaudit.finding import Fact, Finding
 from initaudit.judge import Built, Sent
 from initaudit.network import Layer, Network, Origin, Site
+from initaudit.propagate import propagate
 from initaudit.replica.trace import Trace
 from initaudit.rulebook import Confidence, Rule, Severity, load
 from tests.nets import he, mlp, normal, xavier
@@ -206,8 +207,6 @@ def test_a_verdict_without_an_activation_is_the_one_that_all_share(
 
 
 def test_a_close_warning_is_settled_by_more_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    from initaudit import auditing
-    from initaudit.propagate import propagate
 
     asked: list[Any] = []
 
@@ -215,7 +214,7 @@ def test_a_close_warning_is_settled_by_more_samples(monkeypatch: pytest.MonkeyPa
         asked.append(options.get("samples"))
         return propagate(*args, **options)
 
-    monkeypatch.setattr(auditing, "propagate", counted)
+    monkeypatch.setattr("initaudit.auditing.propagate", counted)
     # Ten layers that halve the power leave 1e-3 of it; the limits are moved next to that.
     arrays = mlp(np.random.default_rng(0), [64, *[64] * 10, 10], xavier)
     plain = initaudit.audit(arrays, activation="relu", samples=32)

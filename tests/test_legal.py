@@ -693,8 +693,10 @@ def alarms(make: Make, activations: tuple[str, ...], seed: int) -> dict[str, str
     for activation in (*activations, None):
         arrays = make(np.random.default_rng([seed, 5]))
         # Convolutions see every sample at many places.
-        samples = 96 if any(array.ndim > 2 for array in arrays.values()) else 256
-        report = initaudit.audit(arrays, activation=activation, seed=seed, samples=samples)
+        few = any(array.ndim > 2 for array in arrays.values())
+        report = initaudit.audit(
+            arrays, activation=activation, seed=seed, samples=96 if few else 256
+        )
         said = [f"{f.rule} {f.message}" for f in report.findings if f.severity >= Severity.WARNING]
         lost = [u.reason for u in report.unread]
         if said or lost:

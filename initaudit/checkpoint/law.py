@@ -79,8 +79,10 @@ def recognise(sample: Sample) -> Law | None:
         return _constant(sample.minimum)
     if sample.block is not None and not np.isfinite(sample.block).all():
         sample = replace(sample, block=None)
-    name, half_step = distribution.grain(sample.values, sample.dtype)
-    law = _pattern(sample, half_step) or _drawn(sample, name, half_step)
+    # What lies at the end of a dtype's range overflows on the way and fits no law.
+    with np.errstate(all="ignore"):
+        name, half_step = distribution.grain(sample.values, sample.dtype)
+        law = _pattern(sample, half_step) or _drawn(sample, name, half_step)
     if law is not None and law.family == "normal" and sample.block is None:
         return _large_orthogonal(sample, half_step, law)
     return law
@@ -127,7 +129,7 @@ def _large_orthogonal(sample: Sample, half_step: float, law: Law) -> Law:
     """
     if len(sample.shape) < 2:
         return law
-    power = sample.variance + sample.mean**2
+    power = sample.variance + sample.mean * sample.mean
     allowed = 2e-6 + 4 * half_step / math.sqrt(sample.count)
     for rows in {sample.shape[0], sample.shape[-1]}:
         side = max(rows, sample.count // rows)
@@ -157,7 +159,7 @@ def _with_zeros(sample: Sample, dtype: str, half_step: float, stray: float) -> L
     if rest < _LEAST or kept.size < _LEAST or len(sample.shape) != 2:
         return None if sample.count < _LEAST else NONE_KNOWN
     mean = sample.mean * sample.count / rest
-    power = (sample.variance + sample.mean**2) * sample.count / rest
+    power = (sample.variance + sample.mean * sample.mean) * sample.count / rest
     dense = replace(
         sample,
         count=rest,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,14 +43,14 @@ def too_small(subject: Built, limits: Limits) -> Iterator[Hit]:
     network = subject.network
     scales = _free(network)
     small = [s for s in scales if s.high < limits["layer"]]
-    decades = sum(-math.log10(s.high) if s.high > 0 else math.inf for s in small)
+    decades = sum(-_log(s.high) for s in small)
     worst = min((s.high for s in small), default=1.0)
     if decades >= limits["decades"] or worst < limits["single"]:
         yield _hit(network, small, decades, 1)
         return
     apart = [s for s in _unplaced(network) if s.high < limits["apart"]]
     if apart:
-        yield _hit(network, apart, -math.log10(apart[0].high), 1, Severity.NOTE)
+        yield _hit(network, apart, -_log(apart[0].high), 1, Severity.NOTE)
 
 
 @check("IA104", "network")
@@ -57,14 +58,14 @@ def too_large(subject: Built, limits: Limits) -> Iterator[Hit]:
     """Weights so large for their fan_in that the signal grows by decades over the depth."""
     network = subject.network
     large = [s for s in _free(network) if s.low > limits["layer"]]
-    decades = sum(math.log10(s.low) for s in large)
+    decades = sum(_log(s.low) for s in large)
     worst = max((s.low for s in large), default=1.0)
     if decades >= limits["decades"] or worst > limits["single"]:
         yield _hit(network, large, decades, -1)
         return
     apart = [s for s in _unplaced(network) if s.low > limits["apart"]]
     if apart:
-        yield _hit(network, apart, math.log10(apart[0].low), -1)
+        yield _hit(network, apart, _log(apart[0].low), -1)
 
 
 @check("IA105", "network")
@@ -167,7 +168,12 @@ def _outside(scales: Sequence[Scale], limits: Limits) -> list[Scale]:
 
 
 def _decades(scale: Scale) -> float:
-    return math.log10(scale.low) if scale.low > 1 else -math.log10(max(scale.high, 1e-300))
+    return _log(scale.low) if scale.low > 1 else -_log(scale.high)
+
+
+def _log(ratio: float) -> float:
+    """Return the decimal logarithm, of what under- or overflowed at the end of the range."""
+    return math.log10(min(max(ratio, sys.float_info.min), sys.float_info.max))
 
 
 def _hit(

@@ -130,8 +130,9 @@ def norm_not_normalising(subject: Sent, limits: Limits) -> Iterator[Hit]:
         eps = norm.attributes.get("eps", 1e-5)
         if signal is None or signal.std is None or not isinstance(eps, int | float):
             continue
-        if signal.std**2 <= eps * limits["times_eps"]:
-            found.append((norm, by_name[norm.inputs[0]], signal.std**2, float(eps)))
+        variance = signal.std * signal.std
+        if variance <= eps * limits["times_eps"]:
+            found.append((norm, by_name[norm.inputs[0]], variance, float(eps)))
     if found:
         norm, feeding, variance, eps = found[0]
         yield Hit(

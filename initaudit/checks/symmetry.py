@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +149,7 @@ def _may_be_twins(layers: Sequence[Layer], share: float) -> bool:
 
 def _signature(
     layer: Layer, readers: Sequence[Layer], norms: Sequence[Layer], arrays: Arrays
-) -> NDArray[np.float64] | None:
+) -> NDArray[Any] | None:
     """Return one row per unit: all that tells it from another, shape (units, numbers)."""
     width = fans.units(layer)
     parts = [_incoming(layer, arrays)]
@@ -165,14 +166,15 @@ def _signature(
     return np.concatenate(known, axis=1)
 
 
-def _array(layer: Layer, name: str, arrays: Arrays) -> NDArray[np.float64] | None:
+def _array(layer: Layer, name: str, arrays: Arrays) -> NDArray[Any] | None:
     param = layer.param(name)
     if param is None or param.tensor is None:
         return None
-    return np.asarray(arrays(param.tensor.name), dtype=np.float64)
+    array = np.asarray(arrays(param.tensor.name))
+    return array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
 
 
-def _incoming(layer: Layer, arrays: Arrays) -> NDArray[np.float64] | None:
+def _incoming(layer: Layer, arrays: Arrays) -> NDArray[Any] | None:
     weight = _array(layer, "weight", arrays)
     if weight is None:
         return None
@@ -187,7 +189,7 @@ def _unit_axis(layer: Layer, dimensions: int, swapped: bool) -> int:  # noqa: FB
     return dimensions - 1 if swapped else 0
 
 
-def _outgoing(layer: Layer, width: int, arrays: Arrays) -> NDArray[np.float64] | None:
+def _outgoing(layer: Layer, width: int, arrays: Arrays) -> NDArray[Any] | None:
     """Return the weights that read each unit; behind a flattening a unit is several inputs."""
     weight = _array(layer, "weight", arrays)
     if weight is None or not width:
@@ -203,7 +205,7 @@ def _outgoing(layer: Layer, width: int, arrays: Arrays) -> NDArray[np.float64] |
     return turned.reshape(width, -1) if turned.shape[0] % width == 0 else None
 
 
-def _twins(signature: NDArray[np.float64]) -> tuple[int, int]:
+def _twins(signature: NDArray[Any]) -> tuple[int, int]:
     """Return how many units have a twin, and how many different units there are."""
     plain = np.ascontiguousarray(signature) + 0.0
     lines = plain.view(np.dtype((np.void, plain.dtype.itemsize * plain.shape[1]))).ravel()

@@ -158,7 +158,7 @@ def _uncollected() -> Iterator[Callable[[], None]]:
     def step() -> None:
         nonlocal count
         count += 1
-        if count % 64 == 0:
+        if count % 512 == 0:
             gc.collect()
 
     try:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-_HANDED = re.compile(r"init\w*\s*=|initializer")
+# A keyword such as kernel_init=, or a word for an initialiser that is no setting of a model.
+_HANDED = re.compile(r"init(?:iali[sz]er)?s?\s*=(?!=)|initiali[sz]ers?\b(?!_)")
 
 
 class File:
@@ -79,6 +80,11 @@ class File:
         if isinstance(scope, ast.Module | ast.Lambda):
             return self._handed
         return self._handed and _HANDED.search(self.module.written([scope])) is not None
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether the file may hand an initialiser to a layer by a keyword."""
+        return self._handed
 
     @cached_property
     def _handed(self) -> bool:

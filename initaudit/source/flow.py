@@ -259,8 +259,9 @@ class _Walk:
     ) -> _Signals:
         method = expr.func.attr if isinstance(expr.func, ast.Attribute) else ""
         passed = _UNKNOWN
-        if method in _REFRAMING and isinstance(expr.func, ast.Attribute):
-            passed = self._source(expr.func.value, state)
+        if isinstance(expr.func, ast.Attribute):
+            held = self._source(expr.func.value, state)
+            passed = held if method in _REFRAMING else _UNKNOWN
         known = qualified is not None and "." in qualified
         if not passed and (known or (name is not None and self.kind(name) == "plain")):
             passed = inputs

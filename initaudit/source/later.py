@@ -11,13 +11,15 @@ from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.label import label
+from initaudit.source.module import Function
 from initaudit.source.order import runs_after
 from initaudit.source.start import Start, implicit
 from initaudit.source.sweeps import Write
 from initaudit.source.targets import narrowed_to
 
 _WRITING = re.compile(r"init|norm_?$|_$")
-_HANDING = re.compile(r"apply|modules\(|children\(|parameters\(|super\(|post_init|_init_")
+_HANDING = re.compile(r"apply|modules\(|children\(|parameters\(|super\(|post_init")
+_OWN_CALL = re.compile(r"\bself\.(\w+)\(")
 _PASSING = frozenset({"apply", "post_init", "init_weights", "reset_parameters"})
 
 
@@ -183,9 +185,21 @@ def _reaches(file: File, owner: Class, call: ast.Call, start: Start) -> bool:
     if method is None or not own:
         # What `apply` hands on fills layers; a bare parameter is the affair of its class's branch.
         return start.op != "" or call.func.attr not in {"apply", "post_init"}
-    text = file.module.written(method.body)
     name = start.label.partition("[")[0].rpartition(".")[2]
-    return name in text or _HANDING.search(text) is not None
+    seen: set[Function] = set()
+    left = [method]
+    while left:
+        one = left.pop()
+        seen.add(one)
+        text = file.module.written(one.body)
+        if name in text or _HANDING.search(text):
+            return True
+        for called in _OWN_CALL.findall(text):
+            inner = file.method(owner, called)
+            if inner is None and "init" in called:
+                return True
+            left += [] if inner is None or inner in seen else [inner]
+    return False
 
 
 def _swept(file: File, owner: Class, start: Start) -> bool:

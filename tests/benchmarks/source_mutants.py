@@ -33,10 +33,10 @@ from initaudit.source.linting import Checked, check_bytes, settle
 from tests.benchmarks.mutation.edit import Mutant, Source
 from tests.benchmarks.mutation.operators import mutants
 
-# How many files of each package, 30 in all.
+# How many files of each package, 30 in all; what one lacks the next one gives.
 FILES = {
-    "transformers": 10, "timm": 6, "diffusers": 5, "torchvision": 3, "keras": 3, "peft": 2,
-    "flax": 1,
+    "flax": 1, "peft": 2, "keras": 3, "torchvision": 3, "diffusers": 5, "timm": 6,
+    "transformers": 10,
 }  # fmt: skip
 PER_FILE = 5
 LEAST = 0.9
@@ -146,14 +146,18 @@ def measure(corpus: Path, seed: int) -> list[Tried]:
     rules, catalogue = rulebook.load(), load()
     seen: Counter[str] = Counter()
     results: list[Tried] = []
+    taken: set[Path] = set()
+    wanted = 0
     for name, number in FILES.items():
+        wanted += number
         package = Package(corpus / name, rules, catalogue)
 
         @cache
         def before(path: Path, package: Package = package) -> list[Finding]:
             return package.findings(path, path.read_text("utf-8"))
 
-        for path, mutant in chosen(package, number, rng, seen):
+        for path, mutant in chosen(package, wanted - len(taken), rng, seen):
+            taken.add(path)
             one = tried(package, path, mutant, before(path))
             if one is not None:
                 results.append(one)

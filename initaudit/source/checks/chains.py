@@ -96,7 +96,13 @@ def _bulk_hit(file: File, bulk: Bulk, more: Mapping[str, str]) -> Hit:
 
 def chains(file: File) -> list[Chain]:
     """Return the pairs of weights that the code surely multiplies, with what they start from."""
+    return file.once(_chains)
+
+
+def _chains(file: File) -> list[Chain]:
     found: dict[tuple[int, int], Chain] = {}
+    if not file.hands_over and sum(_may_be_weight(file, draw) for draw in file.draws) < 2:
+        return []
     for owner in file.classes.values():
         starts = file.starts(owner) if file.says(owner) else {}
         if sum(s.constant is not None for s in starts.values()) < 2:
@@ -106,6 +112,25 @@ def chains(file: File) -> list[Chain]:
     for scope in (file.module.tree, *file.module.functions):
         _of_scope(file, scope, found)
     return list(found.values())
+
+
+def _may_be_weight(file: File, draw: Draw) -> bool:
+    """Return whether a draw may give a weight one value; cheap, and yes where it is not sure.
+
+    A tensor of torch that a plain name is given, without a gradient, is data: a mask, a buffer.
+    """
+    if draw.weights.law not in {"zeros", "constant"} or draw.role == "bias":
+        return False
+    if draw.callee.form != "factory" or draw.callee.framework != "torch":
+        return True
+    statement = file.module.statement(draw.node)
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        plain = all(isinstance(target, ast.Name) for target in targets)
+    else:
+        plain = isinstance(statement, ast.Return | ast.Expr | ast.AugAssign | ast.If | ast.For)
+    text = file.module.written([statement])
+    return not plain or "Parameter(" in text or "requires_grad" in text
 
 
 def _keep(found: dict[tuple[int, int], Chain], starts: Mapping[str, Start], edge: Edge) -> None:

@@ -18,8 +18,7 @@ from initaudit.source.classes import Class
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fitting import fitting
-from initaudit.source.flow import flow
-from initaudit.source.label import label
+from initaudit.source.operands import operands
 from initaudit.source.start import Start
 
 # Rows that are looked up, added or compared, not multiplied by a signal (real-world-init.md 2).
@@ -36,9 +35,6 @@ _QUIET = re.compile(
     r"|mask|scale|shift|modulat|film",
     re.IGNORECASE,
 )
-# What stands wherever `flow` finds a product.
-_PRODUCT = re.compile(r"@|dot|matmul|mm\b|mm\(|linear")
-_ROOTS = {"math.sqrt", "np.sqrt", "torch.sqrt", "sqrt", "jnp.sqrt", "tf.sqrt", "float"}
 _UNKNOWN_FAN = 64
 _LARGEST_FAN = 8192
 
@@ -173,7 +169,7 @@ def _of_classes(file: File) -> Iterator[Spread]:
             # A class with no framework's base is a network where its arrays are called weights.
             starts = {k: s for k, s in starts.items() if initial.NAMED.match(label_of(s))}
         bare = {k: s for k, s in starts.items() if s.op == "" and not _is_table(label_of(s))}
-        used = _operands(file, [m.body for m in owner.methods.values()], bare) if bare else set()
+        used = operands(file, [m.body for m in owner.methods.values()], bare) if bare else set()
         for key, start in starts.items():
             if start.weights is None or not _said(start):
                 continue
@@ -197,7 +193,7 @@ def _of_scopes(file: File) -> Iterator[Spread]:
             continue
         bodies = [f.body for f in file.module.functions]
         bodies.append(file.module.tree.body)
-        used = _operands(file, bodies, bare)
+        used = operands(file, bodies, bare)
         for key, start in bare.items():
             if key in used and start.weights is not None and _said(start):
                 yield _spread(start)
@@ -216,53 +212,6 @@ def _said(start: Start) -> bool:
 def _spread(start: Start) -> Spread:
     assert start.weights is not None  # noqa: S101  (the callers ask)
     return Spread(label_of(start), start.node, start.weights, start.implicit, start.fan_in)
-
-
-def _operands(file: File, bodies: list[list[ast.stmt]], starts: dict[str, Start]) -> set[str]:
-    """Return the labels that are factors of a product whose result nothing rescales."""
-
-    def kind(name: str) -> str:
-        return "weight" if initial.short(name) in starts else "unknown"
-
-    found: set[str] = set()
-    names = {label.partition("[")[0].rpartition(".")[2] for label in starts}
-    for body in bodies:
-        text = file.module.written(body)
-        if not _multiplies(text, names):
-            continue
-        for name, node in flow(file, body, kind).operands.items():
-            if not _rescaled(file, node):
-                found.add(initial.short(name))
-    return found
-
-
-def _multiplies(text: str, names: set[str]) -> bool:
-    """Return whether a text may hold a product with one of some names: following it costs more."""
-    held = [name for name in names if name in text or name.startswith("@")]
-    called = any(f"{name}(" in text for name in held)
-    return bool(held) and (called or _PRODUCT.search(text) is not None)
-
-
-def _rescaled(file: File, product: ast.expr) -> bool:
-    """Return whether a product, or the name it is given, is scaled or one side is normalised."""
-    parent = file.module.parents.get(product)
-    if isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Mult | ast.Div):
-        other = parent.right if parent.left is product else parent.left
-        # act(gate(x)) * (x @ W) is another signal, not a scale.
-        return not (isinstance(other, ast.Call) and label(other.func) not in _ROOTS)
-    function = file.module.function(product)
-    within = file.module.tree if function is None else function
-    if "normalize" in ast.unparse(within):
-        return True
-    if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
-        return False
-    name = parent.targets[0].id
-    return any(
-        isinstance(node, ast.BinOp)
-        and isinstance(node.op, ast.Mult | ast.Div)
-        and any(isinstance(side, ast.Name) and side.id == name for side in (node.left, node.right))
-        for node in ast.walk(within)
-    )
 
 
 def _opened(file: File, what: str) -> bool:
