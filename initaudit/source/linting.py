@@ -86,7 +86,7 @@ def check_bytes(
         return Checked(path, unread=(Unread(Site(path), str(error)),))
     if worth:
         made = catalogue if isinstance(catalogue, Catalogue) else catalogue()
-        checked = check_text(text, path, rules, made, whole=always or notebook is not None)
+        checked = check_text(text, path, rules, made)
     else:
         parsed = _parsed(text, path) if always else None
         unread = (parsed,) if isinstance(parsed, Unread) else ()
@@ -96,19 +96,9 @@ def check_bytes(
     return checked if notebook is None else _in_cells(checked, notebook)
 
 
-def check_text(
-    text: str,
-    path: str,
-    rules: Mapping[str, Rule],
-    catalogue: Catalogue,
-    *,
-    whole: bool = True,
-) -> Checked:
-    """Check the text of one file against the rules that judge source.
-
-    Unless ``whole``, bodies in which nothing can be found are not parsed.
-    """
-    module = _parsed(text, path, whole=whole)
+def check_text(text: str, path: str, rules: Mapping[str, Rule], catalogue: Catalogue) -> Checked:
+    """Check the text of one file against the rules that judge source."""
+    module = _parsed(text, path)
     if isinstance(module, Unread):
         return Checked(path, unread=(module,))
     file = File(module, catalogue)
@@ -176,9 +166,9 @@ def _order(site: Site) -> tuple[int, int, int]:
     return site.cell or 0, site.line or 0, site.column or 0
 
 
-def _parsed(text: str, path: str, *, whole: bool = True) -> Module | Unread:
+def _parsed(text: str, path: str) -> Module | Unread:
     try:
-        return parse(text, path, whole=whole)
+        return parse(text, path)
     except (SyntaxError, ValueError) as error:
         return Unread(_error_site(error, path), _reason(error))
     except (RecursionError, MemoryError):

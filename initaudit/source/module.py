@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from initaudit.source.abridge import Abridged, abridged
 from initaudit.source.names import Names, read_names
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -28,7 +27,7 @@ class Module:
     """A parsed file.
 
     ``parents`` maps each node to the one around it. The lists hold the nodes of their kind in
-    source order. ``hidden`` are names that are assigned in what `abridge` left out of the tree.
+    source order. ``cell`` maps a line to (cell, line in it) for a notebook, None for a file.
     """
 
     path: str
@@ -49,7 +48,6 @@ class Module:
     imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
     attributes: list[ast.Attribute] = field(default_factory=list)
     constants: list[ast.Constant] = field(default_factory=list)
-    hidden: frozenset[str] = frozenset()
     enclosing: dict[ast.AST, Around] = field(default_factory=dict)
 
     @cached_property
@@ -79,7 +77,7 @@ class Module:
             changing += [n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)]
         for function in self.functions:
             changing += [argument.arg for argument in arguments(function)]
-        for name in (*changing, *self.hidden):
+        for name in changing:
             yield name, _CHANGING
             yield name, _CHANGING
 
@@ -246,17 +244,18 @@ def arguments(function: Function) -> list[ast.arg]:
     ]  # fmt: skip
 
 
-def parse(text: str, path: str, *, whole: bool = True) -> Module:  # noqa: C901  (a call a node is slow)
+def parse(text: str, path: str) -> Module:  # noqa: C901  (a call a node is slow)
     """Parse a file and fill its tables in one walk with an explicit stack.
-
-    Unless ``whole``, bodies in which nothing can be found are left out (see `abridge`).
 
     Raises:
         SyntaxError: where the text is no Python; ValueError for NUL bytes; RecursionError and
             MemoryError for nesting beyond what the parser takes.
     """
-    tree, hidden = _tree(text, path, whole=whole)
-    module = Module(path, text, tree, hidden=hidden)
+    with warnings.catch_warnings():
+        # Escapes that are no escapes are another linter's business.
+        warnings.simplefilter("ignore")
+        tree = ast.parse(text, path)
+    module = Module(path, text, tree)
     lists: dict[type[ast.AST], list[Any]] = {
         ast.Call: module.calls,
         ast.ClassDef: module.classes,
@@ -311,19 +310,6 @@ def parse(text: str, path: str, *, whole: bool = True) -> Module:  # noqa: C901 
                         if type(child) not in _LEAVES:
                             push(child)
     return module
-
-
-def _tree(text: str, path: str, *, whole: bool) -> tuple[ast.Module, frozenset[str]]:
-    with warnings.catch_warnings():
-        # Escapes that are no escapes are another linter's business.
-        warnings.simplefilter("ignore")
-        short = Abridged(text) if whole else abridged(text)
-        try:
-            return ast.parse(short.text, path), short.hidden
-        except SyntaxError:
-            if short.text == text:
-                raise
-            return ast.parse(text, path), frozenset()
 
 
 def _inside(node: Function | ast.ClassDef | ast.Lambda, here: Around) -> Around:

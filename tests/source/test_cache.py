@@ -113,9 +113,9 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     parse = module.parse
 
-    def watched(text: str, path: str, *, whole: bool = True) -> object:
+    def watched(text: str, path: str) -> object:
         seen.append(path)
-        return parse(text, path, whole=whole)
+        return parse(text, path)
 
     monkeypatch.setattr(linting, "parse", watched)
     return seen
