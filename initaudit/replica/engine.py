@@ -182,7 +182,9 @@ def _nonfinite(layer: Layer, load: Load) -> str:
     return "its output overflows"
 
 
-def backward(network: Network, tape: Tape, cotangents: Mapping[str, Array]) -> Iterator[Step]:
+def backward(
+    network: Network, load: Load, tape: Tape, cotangents: Mapping[str, Array]
+) -> Iterator[Step]:
     """Yield the gradients of the sum of <cotangent, output>, from the last layer to the first.
 
     ``cotangents`` map layers to arrays of their output's shape. Layers that no gradient reaches
@@ -197,7 +199,8 @@ def backward(network: Network, tape: Tape, cotangents: Mapping[str, Array]) -> I
             yield Step(layer, d_output, {})
             continue
         with np.errstate(all="ignore"):
-            d_inputs, d_params = OPS[layer.op].backward(tape.caches[layer.name], d_output)
+            op = OPS[layer.op]
+            d_inputs, d_params = op.backward(tape.caches[layer.name], load(layer), d_output)
             for name, gradient in zip(layer.inputs, d_inputs, strict=True):
                 arrived[name] = arrived[name] + gradient if name in arrived else gradient
         yield Step(layer, d_output, d_params)

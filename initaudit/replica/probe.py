@@ -113,12 +113,8 @@ def _train(
     labels: Array | None = None
     with np.errstate(all="ignore"):
         for step in range(1, steps + 1):
-            tape = forward(
-                task.network,
-                loader(weights.__getitem__),
-                task.inputs,
-                batch_statistics=task.batch_statistics,
-            )
+            load = loader(weights.__getitem__)
+            tape = forward(task.network, load, task.inputs, batch_statistics=task.batch_statistics)
             if task.head not in tape.outputs:
                 reason = tape.stopped.get(task.head, "")
                 return _NO_HEAD if step == 1 else f"the probe ended after step {step - 1}: {reason}"
@@ -126,7 +122,8 @@ def _train(
             if labels is None:
                 labels = _labels(logits, axis, seed)
             gradients: dict[str, Array] = {}
-            for found in backward(task.network, tape, {task.head: _d_loss(logits, axis, labels)}):
+            cotangents = {task.head: _d_loss(logits, axis, labels)}
+            for found in backward(task.network, load, tape, cotangents):
                 for param in found.layer.params:
                     if param.name in found.d_params and param.tensor is not None:
                         name, gradient = param.tensor.name, found.d_params[param.name]

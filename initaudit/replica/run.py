@@ -68,7 +68,7 @@ def measure(
             if layer.name in tape.outputs
         }
         points = tuple(p for p in hidden(network) if p.behind in tape.outputs)
-        _differentiate(network, tape, points, random, signals)
+        _differentiate(network, load, tape, points, random, signals)
         rank = _input_rank(network, inputs)
         least, where = _least(points, signals, rank)
         tape.caches.clear()
@@ -128,6 +128,7 @@ def _plateaus(layer: Layer, x: Array, axis: int) -> tuple[float | None, float | 
 
 def _differentiate(
     network: Network,
+    load: Load,
     tape: Tape,
     points: tuple[Point, ...],
     random: np.random.Generator,
@@ -143,7 +144,7 @@ def _differentiate(
         entry = points[-1].behind
     if entry is not None and entry in tape.outputs:
         cotangent = random.standard_normal(tape.outputs[entry].shape)
-        for step in backward(network, tape, {entry: cotangent}):
+        for step in backward(network, load, tape, {entry: cotangent}):
             name = step.layer.name
             if step.layer.op == "input":
                 continue
@@ -159,7 +160,7 @@ def _differentiate(
     head = graph.head(network)
     if head is not None and head.name in tape.caches:
         cotangent = random.standard_normal(tape.outputs[head.name].shape)
-        step = next(backward(network, tape, {head.name: cotangent}))
+        step = next(backward(network, load, tape, {head.name: cotangent}))
         weight_std, weight_power = _weight_gradient(step.d_params)
         signals[head.name] = replace(
             signals[head.name], weight_grad_std=weight_std, weight_grad_power=weight_power

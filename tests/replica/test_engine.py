@@ -18,7 +18,10 @@ def test_gradients_of_a_fork_are_summed() -> None:
     built.add("square", "multiply", None, ["double", "input"])
     x = np.array([[1.0, -2.0, 3.0]])
     tape = forward(built.network, loader(built.load), {"input": x})
-    steps = {s.layer.name: s.d_output for s in backward(built.network, tape, {"square": x * 0 + 1})}
+    steps = {
+        s.layer.name: s.d_output
+        for s in backward(built.network, loader(built.load), tape, {"square": x * 0 + 1})
+    }
     np.testing.assert_allclose(tape.outputs["square"], 2 * x**2)
     np.testing.assert_allclose(steps["input"], 4 * x)
 
@@ -26,7 +29,10 @@ def test_gradients_of_a_fork_are_summed() -> None:
 def test_layers_behind_the_cotangent_get_no_gradient() -> None:
     built = mlp((3, 4, 5, 2), "relu", HE)
     tape = forward(built.network, loader(built.load), {"input": np.ones((2, 3))})
-    reached = [s.layer.name for s in backward(built.network, tape, {"fc1": np.ones((2, 5))})]
+    reached = [
+        s.layer.name
+        for s in backward(built.network, loader(built.load), tape, {"fc1": np.ones((2, 5))})
+    ]
     assert reached == ["fc1", "fc0.relu", "fc0", "input"]
 
 
@@ -120,7 +126,7 @@ def test_large_single_precision_weights_give_double_precision_signals() -> None:
     built = Builder((2000,)).add("fc", "linear", {"weight": weight})
     load = loader(built.load)
     tape = forward(built.network, load, {"input": np.full((2, 2000), 0.1)})
-    (step, *_) = backward(built.network, tape, {"fc": np.ones((2, 2100))})
+    (step, *_) = backward(built.network, loader(built.load), tape, {"fc": np.ones((2, 2100))})
     assert load(built.layers[1])["weight"].dtype == np.float32
     assert tape.outputs["fc"].dtype == step.d_params["weight"].dtype == np.float64
     np.testing.assert_allclose(tape.outputs["fc"], 100.0, rtol=1e-12)

@@ -190,7 +190,7 @@ def test_backward_agrees_with_finite_differences(case: Case) -> None:
     inputs, params = numbers(case)
     y, cache = op.forward(case.attributes, inputs, params)
     cotangent = np.random.default_rng(8).standard_normal(y.shape)
-    d_inputs, d_params = op.backward(cache, cotangent)
+    d_inputs, d_params = op.backward(cache, params, cotangent)
     assert [d.shape for d in d_inputs] == [x.shape for x in inputs]
     assert all(d_params[role].shape == params[role].shape for role in d_params)
     moved: list[tuple[Array, Array]] = [
@@ -219,7 +219,7 @@ def test_backward_agrees_with_finite_differences(case: Case) -> None:
 def test_each_parameter_but_running_statistics_has_a_gradient(case: Case) -> None:
     inputs, params = numbers(case)
     y, cache = OPS[case.op].forward(case.attributes, inputs, params)
-    _, d_params = OPS[case.op].backward(cache, np.ones_like(y))
+    _, d_params = OPS[case.op].backward(cache, params, np.ones_like(y))
     assert set(d_params) == set(params) - {"running_mean", "running_var"}
 
 
@@ -232,7 +232,7 @@ def test_forward_and_backward_agree_with_torch(case: Case) -> None:
     inputs, params = numbers(case)
     y, cache = OPS[case.op].forward(case.attributes, inputs, params)
     cotangent = np.random.default_rng(8).standard_normal(y.shape)
-    d_inputs, d_params = OPS[case.op].backward(cache, cotangent)
+    d_inputs, d_params = OPS[case.op].backward(cache, params, cotangent)
     real = [torch.tensor(x) for x in inputs]
     held = {role: torch.tensor(array) for role, array in params.items()}
     wanted = [x.requires_grad_() for x in real if x.is_floating_point()]
@@ -316,6 +316,6 @@ def test_a_token_past_the_table_is_said() -> None:
 def test_leaky_relu_takes_its_slope_from_the_layer() -> None:
     attributes: dict[str, Attribute] = {"function": "leaky_relu", "slope": 0.3}
     y, cache = OPS["activation"].forward(attributes, (np.array([[-2.0, 2.0]]),), {})
-    (d_x,), _ = OPS["activation"].backward(cache, np.ones((1, 2)))
+    (d_x,), _ = OPS["activation"].backward(cache, {}, np.ones((1, 2)))
     np.testing.assert_allclose(y, [[-0.6, 2.0]])
     np.testing.assert_allclose(d_x, [[0.3, 1.0]])

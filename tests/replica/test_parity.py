@@ -25,7 +25,7 @@ def replicated(example: Example) -> Seen:
     assert tape.stopped == {}
     seen = {f"{name} forward": y for name, y in tape.outputs.items() if name != "input"}
     end = network.layers[-1].name
-    for step in backward(network, tape, {end: cotangent(tape.outputs[end].shape)}):
+    for step in backward(network, load, tape, {end: cotangent(tape.outputs[end].shape)}):
         if step.layer.name == "input":
             continue
         seen[f"{step.layer.name} backward"] = step.d_output

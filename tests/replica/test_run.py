@@ -38,7 +38,10 @@ def test_statistics_are_those_of_the_arrays() -> None:
     x = random.standard_normal((100, 12))
     tape = forward(built.network, loader(built.load), {"input": x})
     cotangent = random.standard_normal((100, 16))
-    steps = {s.layer.name: s for s in backward(built.network, tape, {"fc1.tanh": cotangent})}
+    steps = {
+        s.layer.name: s
+        for s in backward(built.network, loader(built.load), tape, {"fc1.tanh": cotangent})
+    }
     assert list(trace.signals) == [layer.name for layer in built.network.layers]
     for name, y in tape.outputs.items():
         signal = trace.signals[name]

@@ -36,7 +36,7 @@ def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
     return activation.function(x), (x, activation)
 
 
-def _backward(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _backward(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     x, activation = cache
     return (activation.derivative(x) * d_output,), {}
 
@@ -49,7 +49,7 @@ def _softmax(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
     return y, (y, along)
 
 
-def _d_softmax(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_softmax(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     y, along = cache
     return (y * (d_output - (y * d_output).sum(along, keepdims=True)),), {}
 

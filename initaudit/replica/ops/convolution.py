@@ -120,8 +120,8 @@ def _biased(y: Array, params: Params) -> Array:
     return y + bias.reshape(-1, *(1,) * (y.ndim - 2))
 
 
-def _d_bias(d_params: dict[str, Array], d_output: Array, *, biased: bool) -> dict[str, Array]:
-    if biased:
+def _d_bias(d_params: dict[str, Array], d_output: Array, params: Params) -> dict[str, Array]:
+    if "bias" in params:
         d_params["bias"] = d_output.sum((0, *range(2, d_output.ndim)))
     return d_params
 
@@ -131,20 +131,35 @@ def _check(x: Array, channels: int) -> None:
         raise OpError(f"its weight reads {channels} channels, its input has shape {x.shape[1:]}")
 
 
+def _kernel(attributes: Attributes, params: Params) -> Array:
+    (weight,) = need(params, "weight")
+    return _grouped(_ordered(weight, attributes), number(attributes, "groups", 1))
+
+
+def _adjoint_kernel(attributes: Attributes, params: Params) -> Array:
+    # PyTorch stores (in, out / groups, *k), Flax (*k, in, out).
+    (weight,) = need(params, "weight")
+    ordered = _ordered(weight, attributes)
+    if attributes.get("layout", "oi") != "oi":
+        ordered = np.swapaxes(ordered, 0, 1)
+    return _grouped(ordered, number(attributes, "groups", 1))
+
+
 def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
-    (x,), (weight,) = inputs, need(params, "weight")
-    kernel = _grouped(_ordered(weight, attributes), number(attributes, "groups", 1))
+    (x,) = inputs
+    kernel = _kernel(attributes, params)
     _check(x, kernel.shape[0] * kernel.shape[2])
     g = grid(attributes, kernel.shape[3:], x.shape[2:])
     y = _biased(_correlate(x, kernel, g), params)
-    return y, (x, kernel, g, attributes, "bias" in params)
+    return y, (x, g, attributes)
 
 
-def _backward(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    x, kernel, g, attributes, biased = cache
+def _backward(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    x, g, attributes = cache
+    kernel = _kernel(attributes, params)
     d_kernel = _pair(x, d_output, len(kernel), g).reshape(-1, *kernel.shape[2:])
     d_params = {"weight": _stored(d_kernel, attributes)}
-    return (_spread(d_output, kernel, g),), _d_bias(d_params, d_output, biased=biased)
+    return (_spread(d_output, kernel, g),), _d_bias(d_params, d_output, params)
 
 
 def _adjoint_grid(attributes: Attributes, kernel: tuple[int, ...], sides: tuple[int, ...]) -> Grid:
@@ -179,25 +194,22 @@ def _plain(attributes: Attributes) -> dict[str, Attribute]:
 
 
 def _transposed(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
-    (x,), (weight,) = inputs, need(params, "weight")
-    # PyTorch stores (in, out / groups, *k), Flax (*k, in, out).
-    ordered = _ordered(weight, attributes)
-    if attributes.get("layout", "oi") != "oi":
-        ordered = np.swapaxes(ordered, 0, 1)
-    kernel = _grouped(ordered, number(attributes, "groups", 1))
+    (x,) = inputs
+    kernel = _adjoint_kernel(attributes, params)
     _check(x, kernel.shape[0] * kernel.shape[1])
     g = _adjoint_grid(attributes, kernel.shape[3:], x.shape[2:])
     y = _biased(_spread(x, kernel, g), params)
-    return y, (x, kernel, g, attributes, "bias" in params)
+    return y, (x, g, attributes)
 
 
-def _d_transposed(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    x, kernel, g, attributes, biased = cache
+def _d_transposed(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    x, g, attributes = cache
+    kernel = _adjoint_kernel(attributes, params)
     d_kernel: Array = _pair(d_output, x, len(kernel), g).reshape(-1, *kernel.shape[2:])
     if attributes.get("layout", "oi") != "oi":
         d_kernel = np.swapaxes(d_kernel, 0, 1)
     d_params: dict[str, Any] = {"weight": _stored(d_kernel, attributes)}
-    return (_correlate(d_output, kernel, g),), _d_bias(d_params, d_output, biased=biased)
+    return (_correlate(d_output, kernel, g),), _d_bias(d_params, d_output, params)
 
 
 conv = Op(_forward, _backward, "first")

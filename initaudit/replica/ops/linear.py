@@ -19,14 +19,15 @@ def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
     y: Array = x @ matrix
     if "bias" in params:
         y = y + params["bias"]
-    return y, (x, matrix, swapped, "bias" in params)
+    return y, (x, swapped)
 
 
-def _backward(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    x, matrix, swapped, biased = cache
+def _backward(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    x, swapped = cache
+    matrix = params["weight"] if swapped else params["weight"].T
     rows, d_rows = x.reshape(-1, x.shape[-1]), d_output.reshape(-1, d_output.shape[-1])
     d_params = {"weight": rows.T @ d_rows if swapped else d_rows.T @ rows}
-    if biased:
+    if "bias" in params:
         d_params["bias"] = d_rows.sum(0)
     return (d_output @ matrix.T,), d_params
 
@@ -37,13 +38,13 @@ def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
         raise OpError("it looks up whole numbers, its input is not")
     if table.ndim != 2 or tokens.max(initial=0) >= len(table):
         raise OpError(f"its table of shape {table.shape} does not hold every token")
-    return table[tokens].astype(np.float64), (tokens, table.shape)
+    return table[tokens].astype(np.float64), tokens
 
 
-def _scatter(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    tokens, shape = cache
-    d_table = np.zeros(shape, d_output.dtype)
-    np.add.at(d_table, tokens.ravel(), d_output.reshape(-1, shape[1]))
+def _scatter(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    tokens = cache
+    d_table = np.zeros(params["weight"].shape, d_output.dtype)
+    np.add.at(d_table, tokens.ravel(), d_output.reshape(-1, d_table.shape[1]))
     return (np.zeros(tokens.shape, d_output.dtype),), {"weight": d_table}
 
 

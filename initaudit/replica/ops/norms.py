@@ -79,11 +79,11 @@ def _batch(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Arra
         spread = np.sqrt(params["running_var"].reshape(shape) + epsilon(attributes))
         unit = (x - params["running_mean"].reshape(shape)) / spread
         axes = ()
-    return _affine(unit, params, shape), (unit, spread, axes, params, shape)
+    return _affine(unit, params, shape), (unit, spread, axes, shape)
 
 
-def _d_batch(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    unit, spread, axes, params, shape = cache
+def _d_batch(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    unit, spread, axes, shape = cache
     d_unit, d_params = _d_affine(d_output, unit, params, shape)
     d_x = _d_standardised(d_unit, unit, spread, axes) if axes else d_unit / spread
     return (d_x,), d_params
@@ -104,7 +104,7 @@ def _layer(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Arra
     axes = tuple(range(x.ndim - dims, x.ndim))
     unit, spread = _standardised(x, axes, epsilon(attributes))
     shape = (1,) * (x.ndim - dims) + x.shape[x.ndim - dims :]
-    return _affine(unit, params, shape), (unit, spread, axes, params, shape)
+    return _affine(unit, params, shape), (unit, spread, axes, shape)
 
 
 def _rms(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
@@ -114,11 +114,11 @@ def _rms(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array,
     spread = np.sqrt(np.square(x).mean(axes, keepdims=True) + epsilon(attributes))
     unit = x / spread
     shape = (1,) * (x.ndim - dims) + x.shape[x.ndim - dims :]
-    return _affine(unit, params, shape), (unit, spread, axes, params, shape)
+    return _affine(unit, params, shape), (unit, spread, axes, shape)
 
 
-def _d_rms(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    unit, spread, axes, params, shape = cache
+def _d_rms(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    unit, spread, axes, shape = cache
     d_unit, d_params = _d_affine(d_output, unit, params, shape)
     along = (d_unit * unit).mean(axes, keepdims=True)
     return ((d_unit - unit * along) / spread,), d_params
@@ -132,11 +132,11 @@ def _group(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Arra
     unit, spread = _standardised(x.reshape(len(x), groups, -1), (2,), epsilon(attributes))
     shape = _along(x, 1)
     flat = unit.reshape(x.shape)
-    return _affine(flat, params, shape), (unit, flat, spread, params, shape)
+    return _affine(flat, params, shape), (unit, flat, spread, shape)
 
 
-def _d_group(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    unit, flat, spread, params, shape = cache
+def _d_group(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    unit, flat, spread, shape = cache
     d_unit, d_params = _d_affine(d_output, flat, params, shape)
     d_x = _d_standardised(d_unit.reshape(unit.shape), unit, spread, (2,))
     return (d_x.reshape(flat.shape),), d_params

@@ -25,14 +25,16 @@ class Op:
     """An operation.
 
     ``forward(attributes, inputs, params)`` returns the output and a cache;
-    ``backward(cache, d_output)`` returns the gradients of the inputs, in their order, and of the
-    parameters by role: the vector-Jacobian products at ``d_output``. Axis 0 holds the samples.
+    ``backward(cache, params, d_output)`` returns the gradients of the inputs, in their order, and
+    of the parameters by role: the vector-Jacobian products at ``d_output``. A cache holds no
+    parameter, so that weights can be dropped after a layer's turn and read again for its backward.
+    Axis 0 holds the samples.
     ``features`` tells which axis of the output holds the features: axis 1 (``first``), the last
     one, or that of the first input.
     """
 
     forward: Callable[[Attributes, Inputs, Params], tuple[Array, Cache]]
-    backward: Callable[[Cache, Array], tuple[Inputs, dict[str, Array]]]
+    backward: Callable[[Cache, Params, Array], tuple[Inputs, dict[str, Array]]]
     features: Features = "same"
 
 

@@ -33,7 +33,7 @@ def _max(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array,
     return y, (x.shape, g, winner)
 
 
-def _d_max(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_max(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     shape, g, winner = cache
     d_x = g.blank(shape[:2])
     for i, offset in enumerate(g.offsets()):
@@ -65,7 +65,7 @@ def _average(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
     return y / counts, (x.shape, g, counts)
 
 
-def _d_average(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_average(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     shape, g, counts = cache
     d_x, share = g.blank(shape[:2]), d_output / counts
     for offset in g.offsets():
@@ -84,7 +84,7 @@ def _mean(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array
     return flat, (x.shape, places, y.shape)
 
 
-def _d_mean(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_mean(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     shape, places, met = cache
     count = math.prod(shape[i] for i in places)
     return (np.broadcast_to(d_output.reshape(met) / count, shape),), {}

@@ -103,11 +103,15 @@ def _forward(
         states.append(state)
         kept.append(memory)
     y = np.stack([h for h, *_ in states[1:]], 1)
-    return y, (x, into, around, [h for h, *_ in states[:-1]], kept, swapped, set(params))
+    return y, (x, [h for h, *_ in states[:-1]], kept, swapped)
 
 
-def _backward(cell: _Cell, cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    x, into, around, before, kept, swapped, given = cache
+def _backward(
+    cell: _Cell, cache: Cache, params: Params, d_output: Array
+) -> tuple[Inputs, dict[str, Array]]:
+    x, before, kept, swapped = cache
+    w, u = need(params, "weight_ih", "weight_hh")
+    into, around = (w, u) if swapped else (w.T, u.T)
     d_state: State = (np.zeros_like(d_output[:, 0]),) * cell.parts
     d_around = np.zeros(around.shape)
     d_read = np.zeros((*x.shape[:2], into.shape[1]))
@@ -126,13 +130,13 @@ def _backward(cell: _Cell, cache: Cache, d_output: Array) -> tuple[Inputs, dict[
         "bias_ih": rows.sum(0),
         "bias_hh": d_hidden,
     }
-    return (d_read @ into.T,), {role: found[role] for role in found if role in given}
+    return (d_read @ into.T,), {role: found[role] for role in found if role in params}
 
 
 def _op(cell: _Cell) -> Op:
     return Op(
         lambda attributes, inputs, params: _forward(cell, attributes, inputs, params),
-        lambda cache, d_output: _backward(cell, cache, d_output),
+        lambda cache, params, d_output: _backward(cell, cache, params, d_output),
         "last",
     )
 

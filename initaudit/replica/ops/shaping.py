@@ -42,7 +42,7 @@ def _add(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array,
     return total, [(x.shape, y.shape) for x, y in zip(inputs, met, strict=True)]
 
 
-def _d_add(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_add(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     return tuple(_narrow(d_output, met).reshape(given) for given, met in cache), {}
 
 
@@ -54,7 +54,7 @@ def _multiply(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[A
     return total, (met, [x.shape for x in inputs])
 
 
-def _d_multiply(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_multiply(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     met, shapes = cache
     gradients = []
     for i, shape in enumerate(shapes):
@@ -71,7 +71,7 @@ def _concat(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Arr
     return np.concatenate(inputs, along), (along, bounds)
 
 
-def _d_concat(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_concat(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     along, bounds = cache
     return tuple(np.split(d_output, bounds, along)), {}
 
@@ -81,7 +81,7 @@ def _flatten(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
     return x.reshape(len(x), prod(x.shape[1:])), x.shape
 
 
-def _d_flatten(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_flatten(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     return (d_output.reshape(cache),), {}
 
 
@@ -90,7 +90,7 @@ def _pass(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array
     return x, None
 
 
-def _d_pass(cache: Cache, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+def _d_pass(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     return (d_output,), {}
 
 
