@@ -44,7 +44,7 @@ def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
 def _scatter(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     tokens = cache
     d_table = np.zeros(params["weight"].shape, d_output.dtype)
-    np.add.at(d_table, tokens.ravel(), d_output.reshape(-1, d_table.shape[1]))
+    np.add.at(d_table, tokens.ravel(), d_output.reshape(-1, d_output.shape[-1]))
     return (np.zeros(tokens.shape, d_output.dtype),), {"weight": d_table}
 
 
