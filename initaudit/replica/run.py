@@ -11,11 +11,11 @@ import numpy as np
 
 from initaudit import graph
 from initaudit.network import Layer, Network
-from initaudit.replica import statistics
+from initaudit.replica import statistics, tokens
 from initaudit.replica.engine import Arrays, Load, Tape, backward, forward, loader
 from initaudit.replica.inputs import draw, generator, size, sources
 from initaudit.replica.ops.activations import function_of
-from initaudit.replica.points import Point, below_head, hidden
+from initaudit.replica.points import Point, below_heads, hidden
 from initaudit.replica.trace import Signal, Trace
 from initaudit.special import Array
 
@@ -111,10 +111,19 @@ def _forward_signal(layer: Layer, tape: Tape) -> Signal:
         dead=dead,
         effective_rank=statistics.participation(x, axis) if x.ndim > 1 else None,
         cosine=statistics.cosine(x),
+        token_cosine=tokens.token_cosine(x),
+        entropy=_entropy(layer, tape),
         histogram=counts,
         low=low,
         high=high,
     )
+
+
+def _entropy(layer: Layer, tape: Tape) -> float | None:
+    if layer.op != "attention":
+        return None
+    inputs = tuple(tape.outputs[name] for name in layer.inputs)
+    return tokens.attention_entropy(layer.attributes, inputs)
 
 
 def _plateaus(layer: Layer, x: Array, axis: int) -> tuple[float | None, float | None]:
@@ -134,31 +143,31 @@ def _differentiate(
     random: np.random.Generator,
     signals: dict[str, Signal],
 ) -> None:
-    """Send a standard normal cotangent backward from below the head and record what arrives.
+    """Send standard normal cotangents backward from below the heads and record what arrives.
 
-    Where the head was not reached it enters at the last hidden layer that was. The head's own
-    weight gets its gradient from one at its output.
+    Where no head was reached one enters at the last hidden layer that was. The heads' own weights
+    get their gradients from cotangents at their outputs.
     """
-    entry = below_head(network)
-    if entry not in tape.outputs and points:
-        entry = points[-1].behind
-    if entry is not None and entry in tape.outputs:
-        cotangent = random.standard_normal(tape.outputs[entry].shape)
-        for step in backward(network, load, tape, {entry: cotangent}):
-            name = step.layer.name
-            if step.layer.op == "input":
-                continue
-            _, std, power = statistics.moments(step.d_output)
-            weight_std, weight_power = _weight_gradient(step.d_params)
-            signals[name] = replace(
-                signals[name],
-                gradient_std=std,
-                gradient_power=power,
-                weight_grad_std=weight_std,
-                weight_grad_power=weight_power,
-            )
-    head = graph.head(network)
-    if head is not None and head.name in tape.caches:
+    entries = [name for name in below_heads(network) if name in tape.outputs]
+    if not entries and points:
+        entries = [points[-1].behind]
+    cotangents = {name: random.standard_normal(tape.outputs[name].shape) for name in entries}
+    for step in backward(network, load, tape, cotangents):
+        name = step.layer.name
+        if step.layer.op == "input":
+            continue
+        _, std, power = statistics.moments(step.d_output)
+        weight_std, weight_power = _weight_gradient(step.d_params)
+        signals[name] = replace(
+            signals[name],
+            gradient_std=std,
+            gradient_power=power,
+            weight_grad_std=weight_std,
+            weight_grad_power=weight_power,
+        )
+    for head in graph.heads(network):
+        if head.name not in tape.caches:
+            continue
         cotangent = random.standard_normal(tape.outputs[head.name].shape)
         step = next(backward(network, load, tape, {head.name: cotangent}))
         weight_std, weight_power = _weight_gradient(step.d_params)

@@ -252,4 +252,21 @@ def _shared(left: Array, right: Array, out: Array) -> None:
         out += np.matmul(turned[:, :, :, head : head + 1], right[:, :, :, head : head + 1])
 
 
+def probabilities(attributes: Attributes, inputs: Inputs) -> Array:
+    """Return the attention of each query, (N, windows, groups, heads of a group, T, S).
+
+    Raises:
+        OpError: where the inputs do not fit.
+    """
+    inputs = _met(inputs)
+    plan = _plan(attributes, inputs)
+    q, k, _ = _heads(plan, inputs)
+    shape = (*q.shape[:-1], k.shape[-2])
+    added = _added(plan, inputs, q)
+    out = np.empty(shape, q.dtype)
+    for part in _parts(shape):
+        _probabilities(plan, q, k, added, part, out[part])
+    return out
+
+
 attention = Op(_forward, _backward, "last")
