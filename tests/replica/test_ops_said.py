@@ -7,6 +7,7 @@ import pytest
 
 from initaudit.network import Attribute
 from initaudit.replica.ops import OPS
+from initaudit.replica.ops.biases import buckets
 from initaudit.replica.ops.op import OpError
 from tests.replica.case import Case, Shape, numbers
 
@@ -51,6 +52,19 @@ from tests.replica.case import Case, Shape, numbers
         ("slice", ((2, 5),), {}, {"stop": 1, "groups": 2}, "do not divide into 2 groups"),
         ("slice", ((2, 5),), {}, {"stop": 1, "axis": 0}, "axis 0 of 2, the first"),
         ("take", ((2, 5),), {}, {"index": 5}, "takes position 5 of 5"),
+        ("relative_bias", ((2, 5),), {"weight": (8, 2)}, {"heads": 3}, "not (7, 3)"),
+        ("relative_bias", ((2, 5),), {"weight": (8, 2)}, {"max_distance": 4}, "distance of 4"),
+        ("window_bias", ((2, 5),), {"weight": (8, 2)}, {"size": 2}, "not those of windows of 2"),
+        ("windows", ((2, 24, 3),), {}, {"size": 5, "height": 4, "width": 6}, "sides of 5"),
+        ("windows", ((2, 20, 3),), {}, {"size": 2, "height": 4, "width": 6}, "not 4 by 6 tokens"),
+        ("unwindows", ((2, 6, 3, 3),), {}, {"size": 2, "height": 4, "width": 6}, "windows of 2"),
+        ("merge_patches", ((2, 15, 3),), {}, {"height": 3, "width": 5}, "does not divide"),
+        ("top_k_gates", ((2, 3, 4),), {}, {"k": 5}, "5 of 4 experts"),
+        ("pad", ((2, 3, 4),), {}, {"before": (1,), "after": (-1,)}, "pads by (1,) and (-1,)"),
+        ("pad", ((2, 3, 4),), {}, {}, "before is None, not whole numbers"),
+        ("upsample", ((2, 3, 4),), {}, {"mode": "cubic"}, "'cubic' of upsampling is not known"),
+        ("adaptive_avg_pool", ((2, 3),), {}, {}, "resizes space"),
+        ("channel_shuffle", ((2, 3, 4),), {}, {"groups": 2}, "do not divide into 2 groups"),
         ("tokens", ((2, 5),), {}, {}, "no channels and places"),
         ("image", ((2, 5, 3),), {}, {"height": 2, "width": 3}, "not 2 by 3 tokens"),
     ],
@@ -80,3 +94,15 @@ def test_leaky_relu_takes_its_slope_from_the_layer() -> None:
     (d_x,), _ = OPS["activation"].backward(cache, {}, np.ones((1, 2)))
     np.testing.assert_allclose(y, [[-0.6, 2.0]])
     np.testing.assert_allclose(d_x, [[0.3, 1.0]])
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("both", [True, False])
+def test_far_buckets_are_those_of_t5(both: bool) -> None:
+    pytest.importorskip("torch")
+    t5 = pytest.importorskip("transformers.models.t5.modeling_t5")
+    import torch
+
+    ahead = torch.arange(300)[None, :] - torch.arange(300)[:, None]
+    theirs = t5.T5Attention._relative_position_bucket(ahead, both, 32, 128)
+    np.testing.assert_array_equal(buckets(300, 300, 32, 128, both=both), theirs.numpy())
