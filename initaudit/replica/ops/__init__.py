@@ -6,9 +6,27 @@ from collections.abc import Mapping
 
 from initaudit.replica.ops.activations import activation, softmax
 from initaudit.replica.ops.affine import bias, scale
+from initaudit.replica.ops.algebra import matmul, reduce_max, reduce_mean, reduce_sum
+from initaudit.replica.ops.arranging import expand, reshape, squeeze, transpose, unsqueeze
 from initaudit.replica.ops.attention import attention
 from initaudit.replica.ops.biases import relative_bias, window_bias
 from initaudit.replica.ops.convolution import conv, conv_transpose
+from initaudit.replica.ops.elementwise import (
+    clip,
+    divide,
+    erf_,
+    exp,
+    log,
+    maximum,
+    minimum,
+    negative,
+    power,
+    reciprocal,
+    sqrt,
+    subtract,
+    where,
+)
+from initaudit.replica.ops.gathering import gather
 from initaudit.replica.ops.gating import top_k_gates
 from initaudit.replica.ops.linear import embedding, linear
 from initaudit.replica.ops.norms import batch_norm, group_norm, layer_norm, rms_norm
@@ -73,5 +91,28 @@ OPS: Mapping[str, Op] = {
     "upsample": upsample,
     "pad": pad,
     "channel_shuffle": channel_shuffle,
+    "clip": clip,
+    "divide": divide,
+    "erf": erf_,
+    "exp": exp,
+    "log": log,
+    "maximum": maximum,
+    "minimum": minimum,
+    "negative": negative,
+    "power": power,
+    "reciprocal": reciprocal,
+    "sqrt": sqrt,
+    "subtract": subtract,
+    "where": where,
+    "matmul": matmul,
+    "reduce_max": reduce_max,
+    "reduce_mean": reduce_mean,
+    "reduce_sum": reduce_sum,
+    "expand": expand,
+    "reshape": reshape,
+    "squeeze": squeeze,
+    "transpose": transpose,
+    "unsqueeze": unsqueeze,
+    "gather": gather,
 }
 """The input of a network is no operation: its output is given."""

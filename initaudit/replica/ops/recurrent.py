@@ -2,7 +2,8 @@
 
 Parameters are PyTorch's: weight_ih (gates H, in), weight_hh (gates H, H), bias_ih, bias_hh;
 layout "io" means transposed matrices, ``reverse`` a layer that runs from the last step. Gates
-stand in the order i, f, g, o (LSTM, also Keras's) and r, z, n (GRU, with the reset inside: n = tanh(W x + b + r (U h + c))).
+stand in the order i, f, g, o (LSTM, also Keras's) and r, z, n (GRU, with the
+reset inside: n = tanh(W x + b + r (U h + c))).
 """
 
 from __future__ import annotations
