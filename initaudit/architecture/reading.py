@@ -17,16 +17,21 @@ from initaudit.architecture.entries import (
     Step,
     Value,
 )
+from initaudit.architecture.settings import OPERATIONS
 
 _TOP = frozenset(
-    {"name", "model_types", "prefixes", "marks", "without", "settings", "inputs", "steps",
-     "blocks", "agree", "notes"}
+    {"name", "model_types", "prefixes", "marks", "without", "zeros", "settings", "inputs",
+     "steps", "blocks", "agree", "notes"}
 )  # fmt: skip
-_STEP = frozenset({"name", "as", "op", "from", "params", "optional", "when", "role", "tied"})
-_NESTED = frozenset({"repeat", "path", "block", "from", "set", "first", "span", "optional", "when"})
+_STEP = frozenset(
+    {"name", "as", "op", "from", "params", "optional", "when", "given", "role", "tied"}
+)
+_NESTED = frozenset(
+    {"repeat", "path", "block", "from", "set", "first", "span", "optional", "when", "join"}
+)
 _SETTING = frozenset(
-    {"extent", "config", "product", "quotient", "root", "less", "default", "divides", "most",
-     "activation", "tell"}
+    {"extent", "present", "count", "config", "like", "case", "cases", "root", "less", "default",
+     "divides", "most", "activation", "tell", *OPERATIONS}
 )  # fmt: skip
 
 
@@ -60,10 +65,8 @@ def read(path: Path) -> Architecture:
         prefixes=_strings(tree.get("prefixes", [""]), f"{where}: prefixes"),
         marks=_strings(tree["marks"], f"{where}: marks"),
         without=_strings(tree.get("without", []), f"{where}: without"),
-        settings=tuple(
-            _setting(name, raw, f"{where}: settings.{name}")
-            for name, raw in _table(tree.get("settings", {}), f"{where}: settings").items()
-        ),
+        zeros=_strings(tree.get("zeros", []), f"{where}: zeros"),
+        settings=_settings(tree, where),
         inputs=tuple(_given(raw, f"{where}: inputs") for raw in _rows(tree["inputs"], where)),
         steps=_steps(tree["steps"], f"{where}: steps"),
         blocks=blocks,
@@ -83,12 +86,13 @@ def read(path: Path) -> Architecture:
 
 def _block(name: str, raw: Any, where: str) -> Block:
     table = _table(raw, where)
-    _known(table, frozenset({"steps", "needs", "without"}), where)
+    _known(table, frozenset({"steps", "needs", "without", "settings"}), where)
     return Block(
         name,
         _steps(table.get("steps", []), where),
         _strings(table.get("needs", []), where),
         _strings(table.get("without", []), where),
+        _settings(table, where),
     )
 
 
@@ -111,6 +115,7 @@ def _step(raw: Mapping[str, Any], where: str) -> Step | Nested:
             span=None if span is None else (int(span[0]), int(span[1])),
             optional=bool(raw.get("optional", False)),
             when=_values(raw.get("when", {}), where),
+            join=raw.get("join"),
         )
     if "op" not in raw or ("name" in raw) == ("as" in raw):
         raise ArchitectureError(f"{where}: a step has an op, and a name (of a module) or as")
@@ -123,10 +128,16 @@ def _step(raw: Mapping[str, Any], where: str) -> Step | Nested:
         params={k: _string(v, where) for k, v in _table(raw.get("params", {}), where).items()},
         optional=bool(raw.get("optional", False)),
         when=_values(raw.get("when", {}), where),
+        given=_strings(raw.get("given", []), where),
         role=raw.get("role"),
         tied=raw.get("tied"),
         attributes=_values({k: v for k, v in raw.items() if k not in _STEP}, where),
     )
+
+
+def _settings(holder: Mapping[str, Any], where: str) -> tuple[Setting, ...]:
+    table = _table(holder.get("settings", {}), f"{where}: settings")
+    return tuple(_setting(name, raw, f"{where}: settings.{name}") for name, raw in table.items())
 
 
 def _setting(name: str, raw: Any, where: str) -> Setting:
@@ -136,9 +147,13 @@ def _setting(name: str, raw: Any, where: str) -> Setting:
     return Setting(
         name,
         extent=_extent(raw["extent"], where) if "extent" in raw else None,
+        present=raw.get("present"),
+        count=raw.get("count"),
         config=_strings(raw.get("config", []), where),
-        product=tuple(raw.get("product", ())),
-        quotient=tuple(raw.get("quotient", ())),
+        like=raw.get("like"),
+        case=raw.get("case"),
+        cases=_values(raw.get("cases", {}), where),
+        derived={key: _operands(raw[key], where) for key in raw if key in OPERATIONS},
         root=raw.get("root"),
         less=int(raw.get("less", 0)),
         default=_value(raw["default"], where) if "default" in raw else None,
@@ -147,6 +162,13 @@ def _setting(name: str, raw: Any, where: str) -> Setting:
         activation=bool(raw.get("activation", False)),
         tell=raw.get("tell"),
     )
+
+
+def _operands(raw: Any, where: str) -> tuple[str | float, ...]:
+    value = _value(raw, where)
+    if not isinstance(value, tuple) or len(value) < 2:
+        raise ArchitectureError(f"{where}: an operation works on a list of settings and numbers")
+    return value
 
 
 def _given(raw: Mapping[str, Any], where: str) -> Given:

@@ -20,7 +20,7 @@ from initaudit.special import Array
 
 def _table(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
     (x,), (weight,) = inputs, need(params, "weight")
-    offset, length = number(attributes, "offset", 0), x.shape[1]
+    offset, length = number(attributes, "offset", 0), number(attributes, "length", x.shape[1])
     if weight.ndim != 2 or offset + length > len(weight):
         past = f" from {offset}" if offset else ""
         raise OpError(f"its table of shape {weight.shape} has no {length} rows{past}")
