@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from initaudit.replica.ops import OPS
 from initaudit.signal import ACTIVATIONS
 from tests.replica.case import Case, name_of, numbers
+from tests.replica.cases_algebra import ALGEBRA
 from tests.replica.cases_layers import LAYERS
 from tests.replica.cases_sequences import SEQUENCES
 from tests.replica.cases_tables import TABLES
 
 Array = NDArray[Any]
 
-CASES = [*LAYERS, *SEQUENCES, *TABLES]
+CASES = [*LAYERS, *SEQUENCES, *TABLES, *ALGEBRA]
 
 
 def test_every_operation_has_a_case() -> None:

@@ -16,6 +16,7 @@ from initaudit.replica.ops.op import (
     Shape,
     axis,
     narrow,
+    number,
 )
 from initaudit.special import Array
 
@@ -89,6 +90,23 @@ def _d_flatten(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, d
     return (d_output.reshape(cache),), {}
 
 
+def _shuffle(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
+    (x,) = inputs
+    groups = number(attributes, "groups", 1)
+    if groups < 1 or x.shape[1] % groups:
+        raise OpError(f"{x.shape[1]} channels do not divide into {groups} groups")
+    return _dealt(x, groups), groups
+
+
+def _d_shuffle(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    return (_dealt(d_output, d_output.shape[1] // cache),), {}
+
+
+def _dealt(x: Array, groups: int) -> Array:
+    parts = x.reshape(len(x), groups, -1, *x.shape[2:])
+    return np.swapaxes(parts, 1, 2).reshape(x.shape)
+
+
 def _pass(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
     (x,) = inputs
     return x, None
@@ -102,4 +120,5 @@ add = Op(_add, _d_add)
 multiply = Op(_multiply, _d_multiply)
 concat = Op(_concat, _d_concat)
 flatten = Op(_flatten, _d_flatten, "first")
+channel_shuffle = Op(_shuffle, _d_shuffle, "first")
 identity = Op(_pass, _d_pass)
