@@ -122,7 +122,10 @@ class Builder:
             if nested.join is not None:
                 ends.append(current)
                 current = start
-        return current if nested.join is None or not ends else self._joined(nested, scope, ends)
+        if nested.join is not None and ends:
+            return self._joined(nested, scope, ends)
+        self.outputs[self._full(nested.pattern.partition(".{i}")[0], scope)] = current
+        return current
 
     def _joined(self, nested: Nested, scope: _Scope, ends: list[str]) -> str:
         """Join what repetitions beside each other give; the pattern's head names the layer."""
