@@ -114,7 +114,8 @@ _WIDTHS: Mapping[str, Callable[[Layer, Sources], int | None]] = {
     "table": _table, "constant": _table, "lstm": _recurrent, "gru": _recurrent, "rnn": _recurrent,
     "slice": _slice, "concat": _concat, "attention": _attention, "merge_patches": _merged,
     **dict.fromkeys(
-        ("reshape", "matmul", "transpose", "relative_bias", "window_bias", "flatten"), _unknown
+        ("reshape", "matmul", "transpose", "relative_bias", "window_bias", "alibi_bias",
+         "flatten"), _unknown
     ),
 }  # fmt: skip
 """The widths of operations that do not give what they read."""
