@@ -129,8 +129,8 @@ class Architecture:
     """One file: a family of checkpoints and the graph that its names stand for.
 
     ``marks`` are stored names, below one of the ``prefixes``, that all have to be there, and
-    ``without`` such as must not be; ``zeros`` are marks that hold nothing but zeros. ``notes`` are
-    assumptions that always hold.
+    ``without`` such as must not be; of ``either`` one is enough; ``zeros`` are marks that hold
+    nothing but zeros. ``notes`` are assumptions that always hold.
     """
 
     name: str
@@ -143,6 +143,7 @@ class Architecture:
     inputs: tuple[Given, ...]
     steps: tuple[Step | Nested, ...]
     blocks: Mapping[str, Block]
+    either: tuple[str, ...] = ()
     zeros: tuple[str, ...] = ()
     agree: tuple[Agreement, ...] = ()
     notes: tuple[str, ...] = ()

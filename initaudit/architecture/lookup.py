@@ -58,6 +58,7 @@ def matches(
         for one in known
         for prefix in one.prefixes
         if all(_below(prefix, mark) in tensors for mark in one.marks)
+        and (not one.either or any(_below(prefix, mark) in tensors for mark in one.either))
         and not any(_below(prefix, word) in tensors for word in one.without)
         and (model_type in one.model_types or all(_zero(tensors, prefix + z) for z in one.zeros))
     ]

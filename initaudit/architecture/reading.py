@@ -20,8 +20,8 @@ from initaudit.architecture.entries import (
 from initaudit.architecture.settings import OPERATIONS
 
 _TOP = frozenset(
-    {"name", "model_types", "prefixes", "marks", "without", "zeros", "settings", "inputs",
-     "steps", "blocks", "agree", "notes"}
+    {"name", "model_types", "prefixes", "marks", "either", "without", "zeros", "settings",
+     "inputs", "steps", "blocks", "agree", "notes"}
 )  # fmt: skip
 _STEP = frozenset(
     {"name", "as", "op", "from", "params", "optional", "when", "given", "role", "tied"}
@@ -65,6 +65,7 @@ def read(path: Path) -> Architecture:
         prefixes=_strings(tree.get("prefixes", [""]), f"{where}: prefixes"),
         marks=_strings(tree["marks"], f"{where}: marks"),
         without=_strings(tree.get("without", []), f"{where}: without"),
+        either=_strings(tree.get("either", []), f"{where}: either"),
         zeros=_strings(tree.get("zeros", []), f"{where}: zeros"),
         settings=_settings(tree, where),
         inputs=tuple(_given(raw, f"{where}: inputs") for raw in _rows(tree["inputs"], where)),
