@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 import initaudit.checks  # noqa: F401  (the checks register themselves)
-from initaudit import graph, remedy
+from initaudit import architecture, graph, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
@@ -19,8 +19,8 @@ from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError
 from initaudit.finding import Fact, Finding, NetworkReport, Report, unexpected
 from initaudit.inputs import Input
 from initaudit.judge import Built, Stored, judge, judge_open
-from initaudit.network import Layer, Network, Site, Tensor, Unread
-from initaudit.options import Options, Progress, rules_for
+from initaudit.network import Assumption, Layer, Network, Site, Tensor, Unread
+from initaudit.options import Options, OptionsError, Progress, rules_for
 from initaudit.propagate import MORE, Propagation, propagate
 from initaudit.rulebook import Rule, Severity
 from initaudit.version import VERSION
@@ -48,6 +48,7 @@ def audit_mapping(arrays: Mapping[str, Any], name: str, options: Options) -> Rep
         OptionsError: for options that cannot be used.
     """
     rules = rules_for(options)
+    _architectures(options)
     checkpoint = reading.from_mapping(arrays, name)
     return _report([_audited(lambda: checkpoint, name, options, rules, quiet)], 1)
 
@@ -61,7 +62,11 @@ def audit_files(
     """Audit checkpoints; what cannot be read is an `Unread` and the rest is judged.
 
     A file that is not ``named`` does not make the report failed.
+
+    Raises:
+        OptionsError: for a folder of rules whose architectures cannot be used.
     """
+    _architectures(options)
     audited: list[_Audited] = []
     for file in files:
         read = partial(reading.read_checkpoint, file.path)
@@ -111,15 +116,7 @@ def _judged(
 ) -> _Audited:
     tensors, broken = _measured(checkpoint, options, progress)
     unread = (*checkpoint.unread, *broken)
-    network = topology.build(
-        tensors,
-        name=Path(checkpoint.path).name,
-        path=checkpoint.path,
-        config=checkpoint.config,
-        aliases=checkpoint.aliases,
-        input_shape=options.input_shape,
-        activation=options.activation,
-    )
+    network = rebuilt(checkpoint, tensors, options)
     decided, evidence = origin.decide(tensors, network, options.stage)  # type: ignore[arg-type]
     network = replace(network, origin=decided, evidence=evidence)
     holder = {
@@ -140,6 +137,46 @@ def _judged(
     findings = one_cause((*findings, *more), rules)
     report = network_report(network, tensors, propagation, findings)
     return _Audited(findings, unread, report, failed=any(u.lost for u in unread))
+
+
+def _architectures(options: Options) -> Sequence[architecture.Architecture]:
+    try:
+        return architecture.load(options.rules)
+    except architecture.ArchitectureError as error:
+        raise OptionsError([str(error)]) from None
+
+
+def rebuilt(checkpoint: Checkpoint, tensors: Sequence[Tensor], options: Options) -> Network:
+    """Return the network of a checkpoint: by its architecture, else by names and shapes alone.
+
+    Raises:
+        OptionsError: for a folder of rules whose architectures cannot be used.
+    """
+    known = _architectures(options)
+    name = Path(checkpoint.path).name
+    built = architecture.build(
+        known,
+        tensors,
+        name=name,
+        path=checkpoint.path,
+        config=checkpoint.config,
+        aliases=checkpoint.aliases,
+        input_shape=options.input_shape,
+        activation=options.activation,
+    )
+    if built.network is not None:
+        return built.network
+    network = topology.build(
+        tensors,
+        name=name,
+        path=checkpoint.path,
+        config=checkpoint.config,
+        aliases=checkpoint.aliases,
+        input_shape=options.input_shape,
+        activation=options.activation,
+    )
+    said = tuple(Assumption(f"{reason}: judged layer by layer") for reason in built.reasons)
+    return replace(network, assumptions=(*said, *network.assumptions))
 
 
 def _measured(

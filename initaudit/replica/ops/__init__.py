@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from initaudit.replica.ops.activations import activation, softmax
+from initaudit.replica.ops.affine import bias, scale
+from initaudit.replica.ops.attention import attention
 from initaudit.replica.ops.convolution import conv, conv_transpose
 from initaudit.replica.ops.linear import embedding, linear
 from initaudit.replica.ops.norms import batch_norm, group_norm, layer_norm, rms_norm
 from initaudit.replica.ops.op import Op
+from initaudit.replica.ops.patches import image, tokens
 from initaudit.replica.ops.pooling import avg_pool, global_avg_pool, max_pool
 from initaudit.replica.ops.recurrent import gru, lstm, rnn
+from initaudit.replica.ops.rotary import rotary
+from initaudit.replica.ops.selection import slice_, take
 from initaudit.replica.ops.shaping import add, concat, flatten, identity, multiply
+from initaudit.replica.ops.shifted_windows import merge_patches, unwindows, windows
+from initaudit.replica.ops.tables import constant, table
 
 OPS: Mapping[str, Op] = {
     "linear": linear,
@@ -36,5 +43,18 @@ OPS: Mapping[str, Op] = {
     "flatten": flatten,
     "identity": identity,
     "dropout": identity,
+    "attention": attention,
+    "rotary": rotary,
+    "scale": scale,
+    "bias": bias,
+    "slice": slice_,
+    "take": take,
+    "table": table,
+    "constant": constant,
+    "tokens": tokens,
+    "image": image,
+    "windows": windows,
+    "unwindows": unwindows,
+    "merge_patches": merge_patches,
 }
 """The input of a network is no operation: its output is given."""

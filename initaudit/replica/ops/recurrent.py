@@ -96,7 +96,7 @@ def _forward(
     if into.shape[1] != cell.gates * width or around.shape[1] != cell.gates * width:
         raise OpError(f"its weights do not make {cell.gates} gates of {width} units")
     read = x @ into + params.get("bias_ih", 0.0)
-    state: State = (np.zeros((len(x), width)),) * cell.parts
+    state: State = (np.zeros((len(x), width), read.dtype),) * cell.parts
     states, kept = [state], []
     for t in range(x.shape[1]):
         state, memory = cell.step(read[:, t], state[0] @ around + params.get("bias_hh", 0.0), state)
@@ -113,9 +113,9 @@ def _backward(
     w, u = need(params, "weight_ih", "weight_hh")
     into, around = (w, u) if swapped else (w.T, u.T)
     d_state: State = (np.zeros_like(d_output[:, 0]),) * cell.parts
-    d_around = np.zeros(around.shape)
-    d_read = np.zeros((*x.shape[:2], into.shape[1]))
-    d_hidden = np.zeros(into.shape[1])
+    d_around = np.zeros(around.shape, d_output.dtype)
+    d_read = np.zeros((*x.shape[:2], into.shape[1]), d_output.dtype)
+    d_hidden = np.zeros(into.shape[1], d_output.dtype)
     for t in reversed(range(x.shape[1])):
         d_state = (d_state[0] + d_output[:, t], *d_state[1:])
         d_read[:, t], d_sum, d_state = cell.back(kept[t], d_state)
