@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from initaudit import auditing
-from initaudit.checkpoint import reading, topology
+from initaudit.checkpoint import reading
 from initaudit.network import Layer, Network
 from initaudit.options import Options
 from initaudit.replica.engine import Tape, backward, forward, loader
@@ -100,15 +100,7 @@ def rebuilt(path: Path) -> tuple[Network, Callable[[str], Array]]:
     options = Options()
     checkpoint = reading.read_checkpoint(path)
     tensors, _ = auditing._measured(checkpoint, options, auditing.quiet)
-    network = topology.build(
-        tensors,
-        name=Path(checkpoint.path).name,
-        path=checkpoint.path,
-        config=checkpoint.config,
-        aliases=checkpoint.aliases,
-        input_shape=options.input_shape,
-        activation=options.activation,
-    )
+    network = auditing.rebuilt(checkpoint, tensors, options)
     return network, auditing._reader(checkpoint)
 
 
