@@ -31,4 +31,4 @@ def even(key: str, shape: tuple[int, ...]) -> Array:
 
 def integers(key: str, shape: tuple[int, ...], low: int, high: int) -> Array:
     """Evenly drawn int64 in [low, high)."""
-    return (low + np.floor(uniform(key, shape) * (high - low))).astype(np.int64)
+    return np.asarray(low + np.floor(uniform(key, shape) * (high - low))).astype(np.int64)

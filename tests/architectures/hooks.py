@@ -33,14 +33,14 @@ class Seen:
 
     ``modules`` are in the order in which they returned; ``repeated`` were called several times
     and ``unnamed`` have no name in the file. ``gradients`` are mean squares, by stored tensor.
-    ``ends`` are the outputs that the cotangents of `cotangents` were put on.
+    ``ends`` are the outputs that the cotangents were put on, as shape and standard deviation.
     """
 
     modules: Mapping[str, Output]
     repeated: tuple[str, ...]
     unnamed: tuple[str, ...]
     gradients: Mapping[str, float]
-    ends: Mapping[str, Array]
+    ends: Mapping[str, tuple[tuple[int, ...], float]]
 
 
 def cotangent(name: str, shape: tuple[int, ...]) -> Array:
@@ -77,7 +77,10 @@ def observe(example: Example, folder: Path | None = None, *, seed: int = 0) -> S
         repeated=tuple(names.get(name, name) for name, seen in record.outputs.items() if seen[1:]),
         unnamed=tuple(name for name in once if name not in names),
         gradients=gradients,
-        ends={names.get(name, name): y.detach().numpy() for name, y in ends.items()},
+        ends={
+            names.get(name, name): (tuple(y.shape), float(y.detach().std(unbiased=False)))
+            for name, y in ends.items()
+        },
     )
 
 

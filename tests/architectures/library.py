@@ -12,6 +12,9 @@ from transformers.utils import logging
 
 from tests.architectures.example import Example, Feed, tokens
 
+# The examples are so small that more threads only wait for each other.
+torch.set_num_threads(1)
+
 SEED = 0
 # Fused kernels take no float64 (experts) or give the modules within no call (attention).
 _WRITTEN_OUT = {"attn_implementation": "eager", "experts_implementation": "eager"}
@@ -49,7 +52,7 @@ def _built(model: str, settings: Mapping[str, Any]) -> Any:
 
 
 def _loaded(model: str, folder: Path) -> Any:
-    logging.disable_progress_bar()
+    hush()
     kind = getattr(transformers, model)
     read, report = kind.from_pretrained(folder, output_loading_info=True, **_WRITTEN_OUT)
     lost = {key: report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
@@ -59,8 +62,14 @@ def _loaded(model: str, folder: Path) -> Any:
 
 def save(model: Any, folder: Path) -> None:
     """Save with ``save_pretrained``: ``config.json`` and ``model.safetensors``."""
-    logging.disable_progress_bar()
+    hush()
     model.save_pretrained(folder)
+
+
+def hush() -> None:
+    """Keep transformers from writing progress and advice to the terminal."""
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def ready(model: Any) -> Any:

@@ -56,10 +56,10 @@ def modules(example: Example, model: Any) -> dict[str, str]:
         for number, parameter in enumerate(parameters.values()):
             parameter.fill_(number)
     names = list(parameters)
-    written: dict[str, list[str]] = {}
+    known, written = model.state_dict(), dict[str, list[str]]()
     for key, array in stored(example, model).items():
         weights = array.dtype.kind == "f" and array.size and np.isfinite(array.flat[0])
-        if weights and key not in parameters:
+        if weights and key not in known:
             memory = names[int(array.flat[0])].rpartition(".")[0]
             written.setdefault(memory, []).append(key.rpartition(".")[0])
     direct = {memory: _common(found) for memory, found in written.items()}
