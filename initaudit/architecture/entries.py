@@ -15,8 +15,8 @@ class Setting:
     """A number or word that steps refer to as ``$name``; the first source that tells it counts.
 
     ``extent`` is (stored name, axis), ``present`` a stored name or module whose presence is the
-    value, ``count`` a pattern (``h.{i}``) whose numbers are counted: names below the prefix, or
-    below the block that the setting stands in. ``config`` are keys of ``config.json``, dotted
+    value, ``same`` two names that may be one tensor, ``count`` a pattern (``h.{i}``) whose numbers
+    are counted: names below the prefix, or below the block that the setting stands in. ``config`` are keys of ``config.json``, dotted
     where nested; ``like`` is another setting, whose value it has where there is one. ``case`` is a
     setting whose value picks one of ``cases``. ``derived`` maps operations (`OPERATIONS`) to the
     settings and numbers that they work on, ``root`` is a whole square root after ``less`` is taken
@@ -29,6 +29,7 @@ class Setting:
     name: str
     extent: tuple[str, int] | None = None
     present: str | None = None
+    same: tuple[str, ...] = ()
     count: str | None = None
     config: tuple[str, ...] = ()
     like: str | None = None

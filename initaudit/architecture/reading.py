@@ -30,7 +30,7 @@ _NESTED = frozenset(
     {"repeat", "path", "block", "from", "set", "first", "span", "optional", "when", "join"}
 )
 _SETTING = frozenset(
-    {"extent", "present", "count", "config", "like", "case", "cases", "root", "less", "default",
+    {"extent", "present", "same", "count", "config", "like", "case", "cases", "root", "less", "default",
      "divides", "most", "activation", "tell", *OPERATIONS}
 )  # fmt: skip
 
@@ -149,6 +149,7 @@ def _setting(name: str, raw: Any, where: str) -> Setting:
         name,
         extent=_extent(raw["extent"], where) if "extent" in raw else None,
         present=raw.get("present"),
+        same=_strings(raw.get("same", []), where),
         count=raw.get("count"),
         config=_strings(raw.get("config", []), where),
         like=raw.get("like"),

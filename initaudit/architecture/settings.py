@@ -126,6 +126,9 @@ def _below(path: str, name: str) -> str:
 def _stored(setting: Setting, index: Index, path: str) -> Value | None:
     if setting.present is not None:
         return index.has(_below(path, setting.present))
+    if setting.same:
+        found = [index.tensors.get(_below(path, name)) for name in setting.same]
+        return found[0] is not None and all(tensor is found[0] for tensor in found)
     if setting.count is not None:
         return len(index.numbers(_below(path, setting.count)))
     if setting.extent is None:
