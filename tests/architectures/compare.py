@@ -172,6 +172,10 @@ def _ends(network: Network, tape: Tape, seen: Seen) -> dict[str, str]:
         last = [x.name for x in network.layers if x.name not in read and x.name in tape.outputs]
         names = [end, *_exits(network, end)] if end else last
         fits = [n for n in names if n in tape.outputs and tape.outputs[n].shape == shape]
+        if not fits and not end:
+            # What a pooler reads is an output of the model too.
+            near = [n for n, y in tape.outputs.items() if y.shape == shape]
+            fits = [n for n in near if abs(float(tape.outputs[n].std()) - std) < STD * std][-1:]
         if not fits:
             why = "; ".join(f"{k}: {v}" for k, v in list(tape.stopped.items())[:1])
             raise ValueError(f"no layer gives the output {end or 'of the model'} {shape}; {why}")
