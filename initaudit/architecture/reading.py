@@ -17,6 +17,7 @@ from initaudit.architecture.entries import (
     Step,
     Value,
 )
+from initaudit.architecture.references import unknown
 from initaudit.architecture.settings import OPERATIONS
 
 _TOP = frozenset(
@@ -30,8 +31,8 @@ _NESTED = frozenset(
     {"repeat", "path", "block", "from", "set", "first", "span", "optional", "when", "join"}
 )
 _SETTING = frozenset(
-    {"extent", "present", "same", "count", "config", "like", "case", "cases", "root", "less", "default",
-     "divides", "most", "activation", "tell", *OPERATIONS}
+    {"extent", "present", "same", "count", "config", "like", "case", "cases", "root", "less",
+     "default", "divides", "most", "activation", "tell", *OPERATIONS}
 )  # fmt: skip
 
 
@@ -49,6 +50,16 @@ def read(path: Path) -> Architecture:
         tree = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ArchitectureError(f"{path}: {error}") from None
+    try:
+        made = _made(tree, path)
+    except (TypeError, ValueError, IndexError) as error:
+        raise ArchitectureError(f"{path}: {error}") from None
+    if (name := unknown(made)) is not None:
+        raise ArchitectureError(f"{path}: there is no setting {name!r}")
+    return made
+
+
+def _made(tree: Mapping[str, Any], path: Path) -> Architecture:
     where = str(path)
     _known(tree, _TOP, where)
     for key in ("name", "marks", "steps", "inputs"):
@@ -68,12 +79,17 @@ def read(path: Path) -> Architecture:
         either=_strings(tree.get("either", []), f"{where}: either"),
         zeros=_strings(tree.get("zeros", []), f"{where}: zeros"),
         settings=_settings(tree, where),
-        inputs=tuple(_given(raw, f"{where}: inputs") for raw in _rows(tree["inputs"], where)),
+        inputs=tuple(
+            _given(raw, f"{where}: inputs") for raw in _rows(tree["inputs"], f"{where}: inputs")
+        ),
         steps=_steps(tree["steps"], f"{where}: steps"),
         blocks=blocks,
         agree=tuple(
-            Agreement(raw["config"], *_extent(raw["extent"], f"{where}: agree"))
-            for raw in _rows(tree.get("agree", []), where)
+            Agreement(
+                _string(raw.get("config"), f"{where}: agree"),
+                *_extent(raw.get("extent"), f"{where}: agree"),
+            )
+            for raw in _rows(tree.get("agree", []), f"{where}: agree")
         ),
         notes=_strings(tree.get("notes", []), f"{where}: notes"),
     )
@@ -116,7 +132,7 @@ def _step(raw: Mapping[str, Any], where: str) -> Step | Nested:
             span=None if span is None else (int(span[0]), int(span[1])),
             optional=bool(raw.get("optional", False)),
             when=_values(raw.get("when", {}), where),
-            join=raw.get("join"),
+            join=_word(raw, "join", where),
         )
     if "op" not in raw or ("name" in raw) == ("as" in raw):
         raise ArchitectureError(f"{where}: a step has an op, and a name (of a module) or as")
@@ -130,8 +146,8 @@ def _step(raw: Mapping[str, Any], where: str) -> Step | Nested:
         optional=bool(raw.get("optional", False)),
         when=_values(raw.get("when", {}), where),
         given=_strings(raw.get("given", []), where),
-        role=raw.get("role"),
-        tied=raw.get("tied"),
+        role=_word(raw, "role", where),
+        tied=_word(raw, "tied", where),
         attributes=_values({k: v for k, v in raw.items() if k not in _STEP}, where),
     )
 
@@ -148,21 +164,21 @@ def _setting(name: str, raw: Any, where: str) -> Setting:
     return Setting(
         name,
         extent=_extent(raw["extent"], where) if "extent" in raw else None,
-        present=raw.get("present"),
+        present=_word(raw, "present", where),
         same=_strings(raw.get("same", []), where),
-        count=raw.get("count"),
+        count=_word(raw, "count", where),
         config=_strings(raw.get("config", []), where),
-        like=raw.get("like"),
-        case=raw.get("case"),
+        like=_word(raw, "like", where),
+        case=_word(raw, "case", where),
         cases=_values(raw.get("cases", {}), where),
         derived={key: _operands(raw[key], where) for key in raw if key in OPERATIONS},
-        root=raw.get("root"),
+        root=_word(raw, "root", where),
         less=int(raw.get("less", 0)),
         default=_value(raw["default"], where) if "default" in raw else None,
-        divides=raw.get("divides"),
+        divides=_word(raw, "divides", where),
         most=_extent(raw["most"], where) if "most" in raw else None,
         activation=bool(raw.get("activation", False)),
-        tell=raw.get("tell"),
+        tell=_word(raw, "tell", where),
     )
 
 
@@ -213,6 +229,10 @@ def _string(raw: Any, where: str) -> str:
     if not isinstance(raw, str):
         raise ArchitectureError(f"{where} must be a string, not {raw!r}")
     return raw
+
+
+def _word(table: Mapping[str, Any], key: str, where: str) -> str | None:
+    return _string(table[key], f"{where}: {key}") if key in table else None
 
 
 def _strings(raw: Any, where: str) -> tuple[str, ...]:

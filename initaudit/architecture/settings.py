@@ -148,9 +148,7 @@ def _cased(setting: Setting, values: Values) -> Value | None:
     return values.get(str(value)[1:]) if named else value
 
 
-def _configured(
-    setting: Setting, config: Mapping[str, Any], settled: Settled
-) -> Value | None:
+def _configured(setting: Setting, config: Mapping[str, Any], settled: Settled) -> Value | None:
     for key in setting.config:
         value = _scalar(_looked_up(config, key))
         if value is None:

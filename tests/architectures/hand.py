@@ -42,8 +42,8 @@ def example(
         return model
 
     return Example(
-        name=name, family=family, build=build, feed=feed, save=partial(save, config=config), load=load,
-        parity=parity, notes=notes,
+        name=name, family=family, build=build, feed=feed, load=load,
+        save=partial(save, config=config), parity=parity, notes=notes,
     )  # fmt: skip
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -35,7 +33,7 @@ def slopes(heads: int, dtype: DTypeLike) -> Array:
 def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
     (x,) = inputs
     heads = number(attributes, "heads", 1)
-    if heads < 1 or x.ndim < 3 or not math.isfinite(real(attributes, "factor", 1.0)):
+    if heads < 1 or x.ndim < 3:
         raise OpError(f"{heads} heads over an input of shape {x.shape[1:]}")
     # A softmax is the same whether the distance to the key or the key's place is counted.
     along = np.arange(x.shape[1], dtype=x.dtype) * real(attributes, "factor", 1.0)
