@@ -16,14 +16,15 @@ class Setting:
 
     ``extent`` is (stored name, axis), ``present`` a stored name or module whose presence is the
     value, ``same`` two names that may be one tensor, ``count`` a pattern (``h.{i}``) whose numbers
-    are counted: names below the prefix, or below the block that the setting stands in.
-    ``config`` are keys of ``config.json``, dotted where nested; ``like`` is another setting, whose
-    value it has where there is one. ``case`` is a setting whose value picks one of ``cases``.
-    ``derived`` maps operations (`settings.OPERATIONS`) to the settings and numbers that they work
-    on, ``root`` is a whole square root after ``less`` is taken off (which ``extent`` takes off too). A value of the configuration that does not divide the
-    setting ``divides`` is not believed. ``most`` is an extent that the value is kept within.
-    ``activation`` says that the word names a function. ``tell`` is the assumption to report where
-    neither weights nor configuration tell the value; ``{value}`` in it stands for the value.
+    are counted: names below the prefix, or below the block that the setting stands in. ``config``
+    are keys of ``config.json``, dotted where nested; ``like`` is another setting, whose value it
+    has where there is one. ``case`` is a setting whose value picks one of ``cases``. ``derived``
+    maps operations (`settings.OPERATIONS`) to the settings and numbers that they work on, ``root``
+    is a whole square root after ``less`` is taken off (which ``extent`` takes off too). A value of
+    the configuration that does not divide the setting ``divides`` is not believed. ``most`` is an
+    extent that the value is kept within. ``activation`` says that the word names a function.
+    ``tell`` is the assumption to report where neither weights nor configuration tell the value;
+    ``{value}`` in it stands for the value.
     """
 
     name: str
