@@ -11,7 +11,7 @@ from initaudit.architecture.building import Builder, leftover
 from initaudit.architecture.entries import Architecture, Value
 from initaudit.architecture.lookup import Match, architectures_folder, load
 from initaudit.architecture.reading import ArchitectureError
-from initaudit.architecture.settings import Settled, settle
+from initaudit.architecture.settings import Settled, Sources, settle
 from initaudit.architecture.shapes import MismatchError
 from initaudit.architecture.stored import Index
 from initaudit.checkpoint import orientation, roles
@@ -57,20 +57,21 @@ def build(
     stored = {t.name: t for t in kept} | {
         alias: by_name[real] for alias, real in (aliases or {}).items() if real in by_name
     }
-    index = Index.of(stored)
     raw: Mapping[str, Any] = config.raw if config is not None else {}
     said = config.model_type if config is not None else None
     given: Mapping[str, Value] = {} if activation is None else {"activation": activation}
+    index = Index.of(stored)
+    sources = Sources(index, raw, given)
     reasons: list[str] = []
-    found = lookup.matches(known, stored.keys(), said)
+    found = lookup.matches(known, stored, said)
     wanted = lookup.typed(known, said)
     if wanted is not None and not any(m.by_type for m in found):
         reasons.append(
             f"config.json says model_type {said}, but {wanted.marks[0]} and the like are missing"
         )
     for match in found:
-        settled = settle(match.architecture, stored, match.prefix, raw, given)
-        builder = Builder(match.architecture, index, match.prefix)
+        settled = settle(match.architecture, sources, match.prefix)
+        builder = Builder(match.architecture, sources, match.prefix, settled.notes)
         try:
             layers = builder.run(settled.values, input_shape)
         except MismatchError as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from initaudit.architecture.entries import Architecture, Nested, Step, Value
+from initaudit.architecture.settings import Settled, Sources, add
 from initaudit.architecture.shapes import MismatchError, Widths, attributes_of, check
 from initaudit.architecture.stored import Index
 from initaudit.network import UNKNOWN_ACTIVATION, Attribute, Layer, Param, Tensor
@@ -25,11 +26,15 @@ _MOST = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Where steps stand: the path that names are below, what ``x`` is, the settings in force."""
+    """Where steps stand: the path that names are below, what ``x`` is, the settings in force.
+
+    ``outer`` is the path of the block around.
+    """
 
     path: str
     x: str
     settings: Settings
+    outer: str = ""
 
 
 @dataclass(slots=True)
@@ -37,13 +42,19 @@ class Builder:
     """The layers so far; ``outputs`` maps a step's full name to the layer that stands for it."""
 
     architecture: Architecture
-    index: Index
+    sources: Sources
     prefix: str
+    notes: list[str] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     widths: Widths = field(default_factory=Widths)
     taken: set[str] = field(default_factory=set)
+
+    @property
+    def index(self) -> Index:
+        """The stored tensors."""
+        return self.sources.index
 
     def run(self, settings: Settings, shape: tuple[int, ...] | None) -> tuple[Layer, ...]:
         """Return all layers; ``shape`` replaces that of the first input.
@@ -81,9 +92,9 @@ class Builder:
 
     def _steps(self, steps: Sequence[Step | Nested], scope: _Scope, current: str) -> str:
         for step in steps:
-            if not _holds(step.when, scope.settings):
+            if not self._wanted(step, scope.settings):
                 if isinstance(step, Step):
-                    self.outputs[self._full(step.name, scope)] = current
+                    self.outputs.setdefault(self._full(step.name, scope), current)
                 continue
             if isinstance(step, Nested):
                 current = self._nested(step, scope, current)
@@ -91,17 +102,38 @@ class Builder:
                 current = self._step(step, scope, current)
         return current
 
+    def _wanted(self, step: Step | Nested, settings: Settings) -> bool:
+        named = step.given if isinstance(step, Step) else ()
+        return _holds(step.when, settings) and all(settings.get(x) is not None for x in named)
+
     def _nested(self, nested: Nested, scope: _Scope, current: str) -> str:
         current = self._source(nested.source, scope, current)
         places = list(self._places(nested, scope))
         if not places and not nested.optional:
             raise MismatchError(f"{self._full(nested.pattern, scope)} is missing")
+        start, ends = current, []
         for ordinal, (path, name) in enumerate(places):
-            found = _settled(nested, scope.settings, ordinal)
-            inner = _Scope(path, current, found)
-            current = self._steps(self.architecture.blocks[name].steps, inner, current)
+            block = self.architecture.blocks[name]
+            settled = Settled(_settled(nested, scope.settings, ordinal), self.notes)
+            add(settled, block.settings, self.sources, path)
+            inner = _Scope(path, current, settled.values, scope.path)
+            current = self._steps(block.steps, inner, current)
             self.outputs[path.removesuffix(".")] = current
+            if nested.join is not None:
+                ends.append(current)
+                current = start
+        if nested.join is not None and ends:
+            return self._joined(nested, scope, ends)
+        self.outputs[self._full(nested.pattern.partition(".{i}")[0], scope)] = current
         return current
+
+    def _joined(self, nested: Nested, scope: _Scope, ends: list[str]) -> str:
+        """Join what repetitions beside each other give; the pattern's head names the layer."""
+        full = self._full(nested.pattern.partition(".{i}")[0], scope)
+        layer = Layer(full, nested.join or "add", tuple(ends))
+        name = self._append(layer, full)
+        self.widths.of_layer(replace(layer, name=name))
+        return name
 
     def _places(self, nested: Nested, scope: _Scope) -> Iterator[tuple[str, str]]:
         """Yield (path, block) of each repetition, in order."""
@@ -211,6 +243,8 @@ class Builder:
     def _full(self, name: str, scope: _Scope) -> str:
         if name.startswith("/"):
             return name[1:]
+        if name.startswith("^"):
+            return scope.outer + name[1:]
         return self.prefix + name[1:] if name.startswith("~") else scope.path + name
 
 
@@ -232,10 +266,10 @@ def _resolved(value: Value, settings: Settings) -> Value | None:
     return value
 
 
-def _settled(nested: Nested, outer: Settings, ordinal: int) -> Settings:
+def _settled(nested: Nested, outer: Settings, ordinal: int) -> dict[str, Value | None]:
     """Return the settings of one repetition; of a list each repetition takes one."""
     inner: dict[str, Value | None] = dict(outer)
-    inner["ordinal"] = ordinal
+    inner["ordinal"], inner["next"] = ordinal, ordinal + 1
     for name, value in nested.settings.items():
         found = _resolved(value, outer)
         inner[name] = found[ordinal % len(found)] if isinstance(found, tuple) and found else found

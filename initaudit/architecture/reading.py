@@ -17,16 +17,22 @@ from initaudit.architecture.entries import (
     Step,
     Value,
 )
+from initaudit.architecture.references import unknown
+from initaudit.architecture.settings import OPERATIONS
 
 _TOP = frozenset(
-    {"name", "model_types", "prefixes", "marks", "without", "settings", "inputs", "steps",
-     "blocks", "agree", "notes"}
+    {"name", "model_types", "prefixes", "marks", "either", "without", "zeros", "settings",
+     "inputs", "steps", "blocks", "agree", "notes"}
 )  # fmt: skip
-_STEP = frozenset({"name", "as", "op", "from", "params", "optional", "when", "role", "tied"})
-_NESTED = frozenset({"repeat", "path", "block", "from", "set", "first", "span", "optional", "when"})
+_STEP = frozenset(
+    {"name", "as", "op", "from", "params", "optional", "when", "given", "role", "tied"}
+)
+_NESTED = frozenset(
+    {"repeat", "path", "block", "from", "set", "first", "span", "optional", "when", "join"}
+)
 _SETTING = frozenset(
-    {"extent", "config", "product", "quotient", "root", "less", "default", "divides", "most",
-     "activation", "tell"}
+    {"extent", "present", "same", "count", "config", "like", "case", "cases", "root", "less",
+     "default", "divides", "most", "activation", "tell", *OPERATIONS}
 )  # fmt: skip
 
 
@@ -44,6 +50,16 @@ def read(path: Path) -> Architecture:
         tree = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ArchitectureError(f"{path}: {error}") from None
+    try:
+        made = _made(tree, path)
+    except (TypeError, ValueError, IndexError) as error:
+        raise ArchitectureError(f"{path}: {error}") from None
+    if (name := unknown(made)) is not None:
+        raise ArchitectureError(f"{path}: there is no setting {name!r}")
+    return made
+
+
+def _made(tree: Mapping[str, Any], path: Path) -> Architecture:
     where = str(path)
     _known(tree, _TOP, where)
     for key in ("name", "marks", "steps", "inputs"):
@@ -60,16 +76,20 @@ def read(path: Path) -> Architecture:
         prefixes=_strings(tree.get("prefixes", [""]), f"{where}: prefixes"),
         marks=_strings(tree["marks"], f"{where}: marks"),
         without=_strings(tree.get("without", []), f"{where}: without"),
-        settings=tuple(
-            _setting(name, raw, f"{where}: settings.{name}")
-            for name, raw in _table(tree.get("settings", {}), f"{where}: settings").items()
+        either=_strings(tree.get("either", []), f"{where}: either"),
+        zeros=_strings(tree.get("zeros", []), f"{where}: zeros"),
+        settings=_settings(tree, where),
+        inputs=tuple(
+            _given(raw, f"{where}: inputs") for raw in _rows(tree["inputs"], f"{where}: inputs")
         ),
-        inputs=tuple(_given(raw, f"{where}: inputs") for raw in _rows(tree["inputs"], where)),
         steps=_steps(tree["steps"], f"{where}: steps"),
         blocks=blocks,
         agree=tuple(
-            Agreement(raw["config"], *_extent(raw["extent"], f"{where}: agree"))
-            for raw in _rows(tree.get("agree", []), where)
+            Agreement(
+                _string(raw.get("config"), f"{where}: agree"),
+                *_extent(raw.get("extent"), f"{where}: agree"),
+            )
+            for raw in _rows(tree.get("agree", []), f"{where}: agree")
         ),
         notes=_strings(tree.get("notes", []), f"{where}: notes"),
     )
@@ -83,12 +103,13 @@ def read(path: Path) -> Architecture:
 
 def _block(name: str, raw: Any, where: str) -> Block:
     table = _table(raw, where)
-    _known(table, frozenset({"steps", "needs", "without"}), where)
+    _known(table, frozenset({"steps", "needs", "without", "settings"}), where)
     return Block(
         name,
         _steps(table.get("steps", []), where),
         _strings(table.get("needs", []), where),
         _strings(table.get("without", []), where),
+        _settings(table, where),
     )
 
 
@@ -111,6 +132,7 @@ def _step(raw: Mapping[str, Any], where: str) -> Step | Nested:
             span=None if span is None else (int(span[0]), int(span[1])),
             optional=bool(raw.get("optional", False)),
             when=_values(raw.get("when", {}), where),
+            join=_word(raw, "join", where),
         )
     if "op" not in raw or ("name" in raw) == ("as" in raw):
         raise ArchitectureError(f"{where}: a step has an op, and a name (of a module) or as")
@@ -123,10 +145,16 @@ def _step(raw: Mapping[str, Any], where: str) -> Step | Nested:
         params={k: _string(v, where) for k, v in _table(raw.get("params", {}), where).items()},
         optional=bool(raw.get("optional", False)),
         when=_values(raw.get("when", {}), where),
-        role=raw.get("role"),
-        tied=raw.get("tied"),
+        given=_strings(raw.get("given", []), where),
+        role=_word(raw, "role", where),
+        tied=_word(raw, "tied", where),
         attributes=_values({k: v for k, v in raw.items() if k not in _STEP}, where),
     )
+
+
+def _settings(holder: Mapping[str, Any], where: str) -> tuple[Setting, ...]:
+    table = _table(holder.get("settings", {}), f"{where}: settings")
+    return tuple(_setting(name, raw, f"{where}: settings.{name}") for name, raw in table.items())
 
 
 def _setting(name: str, raw: Any, where: str) -> Setting:
@@ -136,17 +164,29 @@ def _setting(name: str, raw: Any, where: str) -> Setting:
     return Setting(
         name,
         extent=_extent(raw["extent"], where) if "extent" in raw else None,
+        present=_word(raw, "present", where),
+        same=_strings(raw.get("same", []), where),
+        count=_word(raw, "count", where),
         config=_strings(raw.get("config", []), where),
-        product=tuple(raw.get("product", ())),
-        quotient=tuple(raw.get("quotient", ())),
-        root=raw.get("root"),
+        like=_word(raw, "like", where),
+        case=_word(raw, "case", where),
+        cases=_values(raw.get("cases", {}), where),
+        derived={key: _operands(raw[key], where) for key in raw if key in OPERATIONS},
+        root=_word(raw, "root", where),
         less=int(raw.get("less", 0)),
         default=_value(raw["default"], where) if "default" in raw else None,
-        divides=raw.get("divides"),
+        divides=_word(raw, "divides", where),
         most=_extent(raw["most"], where) if "most" in raw else None,
         activation=bool(raw.get("activation", False)),
-        tell=raw.get("tell"),
+        tell=_word(raw, "tell", where),
     )
+
+
+def _operands(raw: Any, where: str) -> tuple[str | float, ...]:
+    value = _value(raw, where)
+    if not isinstance(value, tuple) or len(value) < 2:
+        raise ArchitectureError(f"{where}: an operation works on a list of settings and numbers")
+    return value
 
 
 def _given(raw: Mapping[str, Any], where: str) -> Given:
@@ -189,6 +229,10 @@ def _string(raw: Any, where: str) -> str:
     if not isinstance(raw, str):
         raise ArchitectureError(f"{where} must be a string, not {raw!r}")
     return raw
+
+
+def _word(table: Mapping[str, Any], key: str, where: str) -> str | None:
+    return _string(table[key], f"{where}: {key}") if key in table else None
 
 
 def _strings(raw: Any, where: str) -> tuple[str, ...]:

@@ -114,7 +114,8 @@ _WIDTHS: Mapping[str, Callable[[Layer, Sources], int | None]] = {
     "table": _table, "constant": _table, "lstm": _recurrent, "gru": _recurrent, "rnn": _recurrent,
     "slice": _slice, "concat": _concat, "attention": _attention, "merge_patches": _merged,
     **dict.fromkeys(
-        ("reshape", "matmul", "transpose", "relative_bias", "window_bias", "flatten"), _unknown
+        ("reshape", "matmul", "transpose", "relative_bias", "window_bias", "alibi_bias",
+         "flatten"), _unknown
     ),
 }  # fmt: skip
 """The widths of operations that do not give what they read."""
@@ -206,5 +207,11 @@ def check(layer: Layer, widths: Widths) -> None:
         fan = shape[0] if layer.attributes.get("layout") == "io" else shape[1]
         if fan != into:
             raise MismatchError(f"{stored} reads {fan} features, its input has {into}")
-    elif layer.op in _NORMS and math.prod(shape) != into and len(shape) == 1:
+    elif layer.op in _NORMS and _features(layer) != into and len(shape) == 1:
         raise MismatchError(f"{stored} has {shape[0]} features, its input {into}")
+
+
+def _features(layer: Layer) -> int:
+    return math.prod(_shape(layer)) * (
+        _whole(layer, "heads", 1) if layer.op in {"rms_norm", "layer_norm"} else 1
+    )

@@ -32,6 +32,14 @@ def _unwindows(x: Any, size: int, shift: int, height: int, width: int) -> Any:
     return grid.flatten(1, 2)
 
 
+def _alibi(x: Any, p: Any) -> Any:
+    import torch
+
+    bloom = pytest.importorskip("transformers.models.bloom.modeling_bloom")
+    bias = bloom.build_alibi_tensor(torch.ones(1, x.shape[1]), 6, x.dtype)
+    return bias.view(1, 6, 1, -1) + 0.0 * x.sum()
+
+
 def _merged(x: Any, height: int, width: int) -> Any:
     import torch
 
@@ -82,6 +90,7 @@ def _gates(x: Any, k: int, *, normalise: bool) -> Any:
 SIDES = {"size": 2, "height": 4, "width": 6}
 
 TABLES = [
+    Case("alibi_bias", ((2, 5, 4),), {}, {"heads": 6}, torch=_alibi),
     Case("windows", ((2, 24, 3),), {}, SIDES,
          torch=lambda x, p: _windows(x, 2, 0, 4, 6)),
     Case("windows", ((2, 24, 3),), {}, {**SIDES, "shift": 1}, id="shifted windows",

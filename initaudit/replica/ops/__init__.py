@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from initaudit.replica.ops.activations import activation, softmax
 from initaudit.replica.ops.affine import bias, scale
 from initaudit.replica.ops.algebra import matmul, reduce_max, reduce_mean, reduce_sum
+from initaudit.replica.ops.alibi import alibi_bias
 from initaudit.replica.ops.arranging import expand, reshape, squeeze, transpose, unsqueeze
 from initaudit.replica.ops.attention import attention
 from initaudit.replica.ops.biases import relative_bias, window_bias
@@ -72,6 +73,7 @@ OPS: Mapping[str, Op] = {
     "identity": identity,
     "dropout": identity,
     "attention": attention,
+    "alibi_bias": alibi_bias,
     "rotary": rotary,
     "scale": scale,
     "bias": bias,

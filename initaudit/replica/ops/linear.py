@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from initaudit.replica.ops.op import Attributes, Cache, Inputs, Op, OpError, Params, need
+from initaudit.replica.ops.op import Attributes, Cache, Inputs, Op, OpError, Params, need, real
 from initaudit.special import Array
 
 
@@ -38,13 +38,15 @@ def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
         raise OpError("it looks up whole numbers, its input is not")
     if table.ndim != 2 or tokens.max(initial=0) >= len(table):
         raise OpError(f"its table of shape {table.shape} does not hold every token")
-    return table[tokens], tokens
+    factor = real(attributes, "factor", 1.0)
+    y = table[tokens]
+    return (y if factor == 1.0 else y * factor), (tokens, factor)
 
 
 def _scatter(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    tokens = cache
+    tokens, factor = cache
     d_table = np.zeros(params["weight"].shape, d_output.dtype)
-    np.add.at(d_table, tokens.ravel(), d_output.reshape(-1, d_output.shape[-1]))
+    np.add.at(d_table, tokens.ravel(), factor * d_output.reshape(-1, d_output.shape[-1]))
     return (np.zeros(tokens.shape, d_output.dtype),), {"weight": d_table}
 
 

@@ -20,18 +20,21 @@ from initaudit.special import Array
 
 def _table(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
     (x,), (weight,) = inputs, need(params, "weight")
-    offset, length = number(attributes, "offset", 0), x.shape[1]
-    if weight.ndim != 2 or offset + length > len(weight):
+    offset, length = number(attributes, "offset", 0), number(attributes, "length", x.shape[1])
+    # Hand-written code stores positions as (1, positions, width).
+    rows = weight[0] if weight.ndim == 3 and len(weight) == 1 else weight
+    if rows.ndim != 2 or offset + length > len(rows):
         past = f" from {offset}" if offset else ""
         raise OpError(f"its table of shape {weight.shape} has no {length} rows{past}")
-    return weight[None, offset : offset + length], (x.shape, offset)
+    return rows[None, offset : offset + length], (x.shape, offset)
 
 
 def _d_table(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     shape, offset = cache
-    d_weight = np.zeros(params["weight"].shape, d_output.dtype)
-    d_weight[offset : offset + d_output.shape[1]] = d_output[0]
-    return (nothing(shape, d_output),), {"weight": d_weight}
+    weight = params["weight"].shape
+    d_rows = np.zeros(weight[-2:], d_output.dtype)
+    d_rows[offset : offset + d_output.shape[1]] = d_output[0]
+    return (nothing(shape, d_output),), {"weight": d_rows.reshape(weight)}
 
 
 def _constant(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
