@@ -15,7 +15,7 @@ from initaudit import graph, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
-from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError
+from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError, Plan
 from initaudit.finding import Fact, Finding, NetworkReport, Report, unexpected
 from initaudit.inputs import Input
 from initaudit.judge import Built, Stored, judge, judge_open
@@ -109,17 +109,10 @@ def _audited(
 def _judged(
     checkpoint: Checkpoint, options: Options, rules: Mapping[str, Rule], progress: Progress
 ) -> _Audited:
-    tensors, broken = _measured(checkpoint, options, progress)
+    plan = None if checkpoint.graph is None else checkpoint.graph(options.input_shape)
+    tensors, broken = _measured(checkpoint, plan, options, progress)
     unread = (*checkpoint.unread, *broken)
-    network = topology.build(
-        tensors,
-        name=Path(checkpoint.path).name,
-        path=checkpoint.path,
-        config=checkpoint.config,
-        aliases=checkpoint.aliases,
-        input_shape=options.input_shape,
-        activation=options.activation,
-    )
+    network = _network(checkpoint, plan, tensors, options)
     decided, evidence = origin.decide(tensors, network, options.stage)  # type: ignore[arg-type]
     network = replace(network, origin=decided, evidence=evidence)
     holder = {
@@ -128,7 +121,7 @@ def _judged(
         for p in layer.params
         if p.tensor is not None
     }
-    arrays = _reader(checkpoint)
+    arrays = _reader(checkpoint, plan)
     cure = _cure(network)
     subject = Stored(network, tuple(tensors), holder)
     findings = judge(subject, rules, cure)
@@ -142,8 +135,24 @@ def _judged(
     return _Audited(findings, unread, report, failed=any(u.lost for u in unread))
 
 
+def _network(
+    checkpoint: Checkpoint, plan: Plan | None, tensors: Sequence[Tensor], options: Options
+) -> Network:
+    if plan is not None:
+        return plan.network(tensors)
+    return topology.build(
+        tensors,
+        name=Path(checkpoint.path).name,
+        path=checkpoint.path,
+        config=checkpoint.config,
+        aliases=checkpoint.aliases,
+        input_shape=options.input_shape,
+        activation=options.activation,
+    )
+
+
 def _measured(
-    checkpoint: Checkpoint, options: Options, progress: Progress
+    checkpoint: Checkpoint, plan: Plan | None, options: Options, progress: Progress
 ) -> tuple[list[Tensor], list[Unread]]:
     total = sum(stored.nbytes for stored in checkpoint.arrays) or 1
     done = 0
@@ -153,17 +162,27 @@ def _measured(
         done += count
         progress(f"reading {Path(checkpoint.path).name}", done / total)
 
-    axes = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
+    guessed = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
+    told = {} if plan is None else plan.axes
+
+    def axes(name: str, shape: tuple[int, ...]) -> int:
+        axis = told.get(name)
+        return guessed(name, shape) if axis is None else axis
+
     return statistics.measure_all(
         checkpoint.arrays, axes, progress=advance, threads=options.threads
     )
 
 
-def _reader(checkpoint: Checkpoint) -> Callable[[str], NDArray[Any]]:
+def _reader(checkpoint: Checkpoint, plan: Plan | None) -> Callable[[str], NDArray[Any]]:
     by_name = {stored.name: stored for stored in checkpoint.arrays}
+
+    computed = {} if plan is None else plan.computed
 
     @cache
     def arrays(name: str) -> NDArray[Any]:
+        if name in computed:
+            return computed[name]
         return reading.array(by_name[checkpoint.aliases.get(name, name)])
 
     return arrays
