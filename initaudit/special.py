@@ -32,6 +32,7 @@ _MIDDLE = (
 _ERF_IS_ONE = 6.0
 _MIDDLE_BOUND = 0.5
 _SQRT_HALF = math.sqrt(0.5)
+_ERF_SLOPE = 2.0 / math.sqrt(math.pi)
 _NORMAL_DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 
 
@@ -46,6 +47,11 @@ def erf(x: Array) -> Array:
     large = np.copysign(1.0 - np.exp(-square) * _ratio(size, _MIDDLE), x)
     value: Array = np.where(size <= _MIDDLE_BOUND, small, large)
     return value
+
+
+def erf_slope(x: Array) -> Array:
+    """Return the derivative of the error function."""
+    return np.exp(-np.minimum(x * x, 750.0)) * _ERF_SLOPE
 
 
 def _ratio(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:

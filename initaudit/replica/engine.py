@@ -162,7 +162,7 @@ def _step(
     inputs = tuple(tape.outputs[name] for name in layer.inputs)
     near = tape.axes[layer.inputs[0]]
     attributes: Attributes = {
-        "axis": near,
+        "axis": near if op.axis is None else op.axis,
         "batch_statistics": batch_statistics,
         **layer.attributes,
     }
@@ -171,8 +171,7 @@ def _step(
         raise OpError(_nonfinite(layer, load))
     tape.outputs[layer.name] = output
     tape.caches[layer.name] = cache
-    following = {"first": 1, "last": output.ndim - 1, "same": near}[op.features]
-    tape.axes[layer.name] = min(following, output.ndim - 1)
+    tape.axes[layer.name] = op.features_at(attributes, near, inputs[0].shape, output.shape)
 
 
 def _nonfinite(layer: Layer, load: Load) -> str:

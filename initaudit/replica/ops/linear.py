@@ -38,7 +38,7 @@ def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
         raise OpError("it looks up whole numbers, its input is not")
     if table.ndim != 2 or tokens.max(initial=0) >= len(table):
         raise OpError(f"its table of shape {table.shape} does not hold every token")
-    return table[tokens].astype(np.float64), tokens
+    return table[tokens], tokens
 
 
 def _scatter(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
