@@ -154,7 +154,9 @@ def _network(
 def _measured(
     checkpoint: Checkpoint, plan: Plan | None, options: Options, progress: Progress
 ) -> tuple[list[Tensor], list[Unread]]:
-    total = sum(stored.nbytes for stored in checkpoint.arrays) or 1
+    aside = frozenset[str]() if plan is None else plan.aside
+    judged = [stored for stored in checkpoint.arrays if stored.name not in aside]
+    total = sum(stored.nbytes for stored in judged) or 1
     done = 0
 
     def advance(count: int) -> None:
@@ -170,7 +172,7 @@ def _measured(
         return guessed(name, shape) if axis is None else axis
 
     return statistics.measure_all(
-        checkpoint.arrays, axes, progress=advance, threads=options.threads
+        judged, axes, progress=advance, threads=options.threads
     )
 
 

@@ -105,10 +105,25 @@ def plan(
         if isinstance(value := reading.values.get(out), Signal)
     }  # fmt: skip
     steps = Steps(builder, outputs)
+    held = {part.key for step in builder.steps.values() for part in step.parts}
+    held |= builder.reordered
     tidy(steps)
     fold(steps)
     tidy(steps)
-    return _planned(steps, reading.notes, name, path)
+    made = _planned(steps, reading.notes, name, path)
+    return replace(made, aside=_aside(program, held))
+
+
+def _aside(program: Program, held: set[str]) -> frozenset[str]:
+    """Return the stored arrays that the graph only computes constants from."""
+    read = {
+        item for node in program.nodes for i in node.inputs
+        for item in (i if isinstance(i, tuple | list) else (i,)) if isinstance(item, Name)
+    }  # fmt: skip
+    return frozenset(
+        stored.name for key, stored in program.arrays.items()
+        if key in read and stored.name not in held
+    )  # fmt: skip
 
 
 def _read(
@@ -196,6 +211,8 @@ def _run(reading: _Reading, node: Node, table: Table, opset: int) -> None:
     try:
         if operator is None:
             raise UnsupportedError("it is not known")
+        if any(v.step < 0 for v in _signals(inputs)):
+            raise UnsupportedError("it reads an array that could not be read")
         given = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
         made = operator.function(b, Call(node, given, opset))
     except UnsupportedError as fault:
@@ -215,6 +232,11 @@ def _value(reading: _Reading, given: Any) -> Any:
     return given
 
 
+def _signals(inputs: Sequence[Any]) -> list[Signal]:
+    flat = [v for i in inputs for v in (i if isinstance(i, tuple) else (i,))]
+    return [v for v in flat if isinstance(v, Signal)]
+
+
 def _settled(b: Builder, given: Any) -> Any:
     if isinstance(given, tuple):
         return tuple(_settled(b, item) for item in given)
@@ -225,7 +247,7 @@ def _unknown(reading: _Reading, node: Node, inputs: Sequence[Any], reason: str) 
     """Add a step at which the signal ends, and which holds the weights that it reads."""
     b = reading.builder
     flat = [v for i in inputs for v in (i if isinstance(i, tuple) else (i,))]
-    signals = [v for v in flat if isinstance(v, Signal) and v.step in b.steps]
+    signals = [v for v in _signals(inputs) if v.step >= 0]
     parts = [
         replace(b.part("weight", v), role=f"array_{i}")
         for i, v in enumerate(v for v in flat if isinstance(v, Weight))
@@ -266,7 +288,7 @@ def _planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
             topology="graph",
             site=Site(path),
             assumptions=tuple(Assumption(text) for text in dict.fromkeys(said)),
-            apart=_apart(layers, tensors),
+            apart=_apart(layers, [t for t in tensors if t.name not in b.reordered]),
         )
 
     return Plan(network, dict(b.computed), axes)

@@ -239,7 +239,7 @@ def _positions(b: Builder, weight: Weight, part: Part, index: np.ndarray) -> Val
                               (b.samples, *lead, row.size, width))  # fmt: skip
     held = b.emit("constant", [anchor], weight.shape, batch=None, parts=[part])
     flat = b.part("value", Known(index.ravel()))
-    places = b.emit("constant", [anchor], None, attributes={"batch": True}, parts=[flat])
+    places = b.emit("constant", [anchor], (index.size,), batch=None, parts=[flat])
     found = b.emit(
         "gather", [held, places], (index.size, width), batch=None, attributes={"axis": 1}
     )

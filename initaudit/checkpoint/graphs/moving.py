@@ -294,7 +294,7 @@ def gather(b: Builder, x: Value, index: Value, axis: int) -> Value:
         raise UnsupportedError("it selects positions in a pattern that is not known")
     out = (*x.known[:axis], numbers.size, *x.known[axis + 1 :])
     part = b.part("value", Known(numbers))
-    places = b.emit("constant", [b.anchor()], None, attributes={"batch": True}, parts=[part])
+    places = b.emit("constant", [b.anchor()], numbers.shape, batch=None, parts=[part])
     return b.emit("gather", [x, places], out, batch=x.batch, attributes={"axis": x.axis(axis)})
 
 

@@ -48,7 +48,7 @@ class Program:
     """The nodes of a graph in an order in which each one's inputs come first.
 
     ``arrays`` are the stored weights and buffers by the name the nodes use for them; the stored
-    name is in `Stored`. ``shapes`` are the output shapes that the file states, where it does.
+    name is in `Stored`. ``absent`` are names of arrays that could not be read.
     """
 
     ports: tuple[Port, ...]
@@ -56,6 +56,7 @@ class Program:
     arrays: Mapping[str, Stored]
     outputs: tuple[str, ...]
     opset: int = 0
+    absent: frozenset[str] = frozenset()
 
 
 def ordered(program: Program) -> Program:
@@ -65,7 +66,7 @@ def ordered(program: Program) -> Program:
         GraphError: a node reads a value that nothing gives, or its own output; two nodes give one
             value.
     """
-    given = {port.name for port in program.ports} | set(program.arrays)
+    given = {port.name for port in program.ports} | set(program.arrays) | program.absent
     makers: dict[str, int] = {}
     for i, node in enumerate(program.nodes):
         for name in node.outputs:
@@ -91,6 +92,7 @@ def ordered(program: Program) -> Program:
         program.arrays,
         program.outputs,
         program.opset,
+        program.absent,
     )
 
 

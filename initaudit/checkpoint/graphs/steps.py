@@ -51,13 +51,15 @@ class Builder:
     """The steps made so far, in order, and the arrays that were computed for them.
 
     ``unknown`` counts the nodes of each operator that is not known, with a reason. ``samples`` is
-    the extent that shapes of the graph have for the samples while it is read.
+    the extent that shapes of the graph have for the samples while it is read. ``reordered`` are
+    stored weights of which a step holds a copy in another order.
     """
 
     steps: dict[int, Step] = field(default_factory=dict)
     computed: dict[str, NDArray[Any]] = field(default_factory=dict)
     unknown: dict[str, tuple[int, str]] = field(default_factory=dict)
     samples: int = 1
+    reordered: set[str] = field(default_factory=set)
     scope: str = ""
     stem: str = ""
     next: int = 0
