@@ -302,5 +302,30 @@ def affine(steps: Steps, number: int) -> bool:
     return True
 
 
-RULES: tuple[Callable[[Steps, int], bool], ...] = (product, softplus, squared_relu, norm, affine)
+def grouped(steps: Steps, number: int) -> bool:
+    """Group norm written as a norm over (N, groups, rest) between two reshapes, with an affine."""
+    step = steps[number]
+    scaled = steps.input_of(number, "bias")
+    back = None if scaled is None else steps.input_of(scaled, "scale")
+    inner = None if back is None else steps.input_of(back, "reshape")
+    first = None if inner is None else steps.input_of(inner, "group_norm")
+    x = None if first is None else steps.input_of(first, "reshape")
+    if scaled is None or back is None or inner is None or x is None:
+        return False
+    below, weight = steps[inner], steps[scaled].part("weight")
+    shape = steps[x].shape
+    same = steps[back].shape == shape is not None and step.shape == shape
+    bias = step.part("weight")
+    if below.parts or weight is None or bias is None or not same:
+        return False
+    groups, eps = below.attributes.get("groups"), below.attributes.get("eps", 1e-5)
+    step.op, step.inputs = "group_norm", [x]
+    step.parts = [weight, Part("bias", bias.key, bias.shape, bias.alias)]
+    step.attributes = {"groups": groups, "eps": eps}
+    return True
+
+
+RULES: tuple[Callable[[Steps, int], bool], ...] = (
+    product, softplus, squared_relu, norm, grouped, affine,
+)  # fmt: skip
 """Each turns one step into a layer and says whether it did; the first that fits counts."""

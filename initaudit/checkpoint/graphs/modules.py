@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from initaudit.checkpoint.graphs import moving
+from initaudit.checkpoint.graphs.naming import generated
 from initaudit.checkpoint.graphs.steps import Builder, Part
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Value, Weight, known
 from initaudit.network import Attribute
@@ -151,10 +152,12 @@ def norm(
 
 
 def _neutral(role: str, value: Value) -> bool:
-    """Return whether a parameter is a computed constant that changes nothing."""
-    if not isinstance(value, Known) or role not in {"weight", "bias"}:
+    """Return whether a parameter that an exporter made up changes nothing."""
+    if role not in {"weight", "bias"} or isinstance(value, Signal):
         return False
-    return bool((value.array == (1.0 if role == "weight" else 0.0)).all())
+    if isinstance(value, Weight) and not (generated(value.alias) and value.stored.count < 1 << 16):
+        return False
+    return bool((known(value) == (1.0 if role == "weight" else 0.0)).all())
 
 
 def last_axes(

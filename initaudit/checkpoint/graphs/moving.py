@@ -72,9 +72,11 @@ def _reshaped(b: Builder, x: Signal, shape: Shape) -> Value:
         return replace(x, merged=0)
     if x.batch is None:
         return _laid(b, replace(x, merged=0), shape, None)
-    merges = len(shape) < len(old) and shape[1:] == old[len(old) - len(shape) + 1 :]
-    if merges and x.batch < len(old) - len(shape) + 1:
-        return replace(x, merged=len(old) - len(shape) + 1)
+    lead = _merged(old, shape)
+    if lead > max(x.batch, 1) and shape[1:]:
+        apart = _reshaped(b, replace(x, merged=0), (*old[:lead], *shape[1:]))
+        if isinstance(apart, Signal):
+            return replace(apart, merged=lead)
     x = replace(x, merged=0)
     if x.batch == 0:
         per_sample = prod(old) // b.samples
@@ -82,6 +84,18 @@ def _reshaped(b: Builder, x: Signal, shape: Shape) -> Value:
             raise UnsupportedError("it merges the samples with another axis")
         return _laid(b, x, shape, 0)
     return _around(b, x, shape)
+
+
+def _merged(old: Shape, shape: Shape) -> int:
+    """Return how many axes of ``old`` the first one of ``shape`` holds together; 0 for one."""
+    total = 1
+    for i, n in enumerate(old):
+        total *= n
+        if total == shape[0] and i:
+            return i + 1
+        if total > shape[0]:
+            break
+    return 0
 
 
 def _around(b: Builder, x: Signal, shape: Shape) -> Value:

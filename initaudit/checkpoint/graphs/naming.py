@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from initaudit.checkpoint.graphs.steps import Step
@@ -12,11 +11,16 @@ _ROLES = re.compile(
     r"[./](weight|bias|kernel|gamma|beta|running_mean|running_var|embedding|scale"
     r"|(weight|bias)_(ih|hh)_l\d+(_reverse)?)$"
 )
-_LEAVES = frozenset(
-    {"activation", "softmax", "dropout", "max_pool", "avg_pool", "global_avg_pool", "flatten",
-     "adaptive_avg_pool", "upsample", "layer_norm", "rms_norm", "group_norm", "batch_norm"}
+_HOLDERS = frozenset(
+    {"linear", "conv", "conv_transpose", "embedding", "lstm", "gru", "rnn", "table", "constant",
+     "layer_norm", "rms_norm", "group_norm", "batch_norm"}
 )  # fmt: skip
 _GENERATED = re.compile(r"^(onnx::|val_|_?inner_|\(|\d+$|t_?\d*$)")
+
+
+def generated(array: str) -> bool:
+    """Return whether an exporter made up the name of an array."""
+    return bool(_GENERATED.match(array))
 
 
 def module_of(array: str) -> str:
@@ -43,34 +47,63 @@ def path_of(node: str) -> str:
 
 
 def named(steps: Mapping[int, Step]) -> dict[int, str]:
-    """Return a unique name for each step."""
+    """Return a unique name for each step.
+
+    A module's name goes to the step with its weight, else to the last of the module's steps, whose
+    output is the module's; a module with others inside gives its name to none.
+    """
     scopes = {number: _scope(step) for number, step in steps.items()}
-    count = Counter(scopes.values())
     inner = {scope.rpartition(".")[0] for scope in _ancestors(scopes.values())}
-    first: dict[str, int] = {}
-    for number, step in steps.items():
-        if step.parts and step.op != "constant":
-            first.setdefault(scopes[number], number)
+    owner = _owners(steps, scopes)
     taken: set[str] = set()
     names: dict[int, str] = {}
     for number, step in steps.items():
         scope = scopes[number]
-        owns = first.get(scope) == number
-        leaf = step.op in _LEAVES and count[scope] == 1 and scope not in inner
         if step.op == "input":
             wanted = step.stem or "input"
-        elif scope and (owns or leaf):
+        elif scope and owner[scope] == number and scope not in inner:
             wanted = scope
         else:
-            what = str(step.attributes.get("function") or step.op)
+            what = _part(step, scope) or str(step.attributes.get("function") or step.op)
             wanted = f"{scope}.{what}" if scope else what
         name, again = wanted, 1
-        while name in taken or (name in first and first[name] != number):
+        while name in taken or (name in scopes.values() and owner[name] != number):
             again += 1
             name = f"{wanted}_{again}"
         taken.add(name)
         names[number] = name
     return names
+
+
+def _owners(steps: Mapping[int, Step], scopes: Mapping[int, str]) -> dict[str, int]:
+    """Return the step of each module whose output is the module's.
+
+    That is the first with its weight; the last of all where there is none, or where several
+    weights that are not the same stand in one module.
+    """
+    last: dict[str, int] = {}
+    holders: dict[str, list[int]] = {}
+    for number, step in steps.items():
+        scope = scopes[number]
+        last[scope] = number
+        if step.op in _HOLDERS and step.parts:
+            holders.setdefault(scope, []).append(number)
+    for scope, numbers in holders.items():
+        keys = {tuple(part.key for part in steps[n].parts) for n in numbers}
+        if len(keys) == 1:
+            last[scope] = numbers[0]
+    return last
+
+
+def _part(step: Step, scope: str) -> str:
+    """Return what the name of a weight says beyond its module: ``in_proj`` of in_proj_weight."""
+    for part in step.parts:
+        for name in (part.alias, part.key):
+            if scope and name.startswith(f"{scope}."):
+                found = re.fullmatch(r"(\w+?)_(weight|bias)", name[len(scope) + 1 :])
+                if found:
+                    return found[1]
+    return ""
 
 
 def _ancestors(scopes: Iterable[str]) -> set[str]:
@@ -88,11 +121,8 @@ def _scope(step: Step) -> str:
         weight = step.part("weight")
         if weight is not None and not _GENERATED.match(weight.alias or weight.key):
             return weight.alias or weight.key
-    if step.scope:
-        return step.scope
     parts = sorted(step.parts, key=lambda part: not part.role.startswith("weight"))
-    for part in parts:
-        for name in (part.alias, part.key):
-            if module := module_of(name):
-                return module
-    return ""
+    told = [module for p in parts for n in (p.alias, p.key) if (module := module_of(n))]
+    if step.scope:
+        return next((m for m in told if m.startswith(f"{step.scope}.")), step.scope)
+    return told[0] if told else ""

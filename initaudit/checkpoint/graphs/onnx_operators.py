@@ -588,7 +588,7 @@ def _recurrent(b: Builder, c: Call) -> Any:
 def _plain(c: Call, kind: str) -> None:
     """Refuse what the replica's recurrent layers do not do."""
     state = [c.get(5), c.get(6)]
-    zero = all(v is None or (isinstance(v, Known) and not v.array.any()) for v in state)
+    zero = all(v is None or (not isinstance(v, Signal) and not known(v).any()) for v in state)
     if not zero or c.get(4) is not None and isinstance(c.get(4), Signal):
         raise UnsupportedError("its first state or its lengths depend on the input")
     if c.get(7) is not None or c.attribute("clip"):
