@@ -16,7 +16,14 @@ from initaudit.checkpoint.graphs.program import Name, Node, Port, Program
 from initaudit.checkpoint.graphs.roles import roles
 from initaudit.checkpoint.graphs.steps import Builder, Part, Step
 from initaudit.checkpoint.graphs.tidy import tidy
-from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Value, Weight
+from initaudit.checkpoint.graphs.values import (
+    Known,
+    ShortTableError,
+    Signal,
+    UnsupportedError,
+    Value,
+    Weight,
+)
 from initaudit.checkpoint.stored import FLOATS, Plan
 from initaudit.network import (
     Assumption,
@@ -50,6 +57,11 @@ class Call:
     def get(self, index: int) -> Any:
         """Return an input, None where it is left out."""
         return self.inputs[index] if index < len(self.inputs) else None
+
+    def named(self, name: str, default: Any = None) -> Any:
+        """Return an input by the name that the format gives it."""
+        names: tuple[str, ...] = self.node.attributes.get("names", ())
+        return self.inputs[names.index(name)] if name in names else default
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute."""
@@ -94,7 +106,7 @@ def plan(
     for length in POSITIONS:
         try:
             reading = _read(program, table, length, input_shape)
-        except IndexError:
+        except ShortTableError:
             continue
         break
     if reading is None:
@@ -215,13 +227,26 @@ def _run(reading: _Reading, node: Node, table: Table, opset: int) -> None:
             raise UnsupportedError("it reads an array that could not be read")
         given = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
         made = operator.function(b, Call(node, given, opset))
-    except UnsupportedError as fault:
+    except _FAULTS as fault:
         for number in range(before, b.next):
             b.steps.pop(number, None)
-        made = _unknown(reading, node, inputs, str(fault))
+        made = _unknown(reading, node, inputs, _said(fault))
     results = made if isinstance(made, tuple) else (made,)
     for out, value in zip(node.outputs, results, strict=False):
         reading.values[out] = value
+
+
+_FAULTS = (
+    UnsupportedError, ValueError, IndexError, TypeError, KeyError, AttributeError,
+    ZeroDivisionError, OverflowError,
+)  # fmt: skip
+"""What an operator may fail with on attributes or shapes that do not fit it."""
+
+
+def _said(fault: Exception) -> str:
+    if isinstance(fault, UnsupportedError):
+        return str(fault)
+    return "its attributes and inputs do not fit each other"
 
 
 def _value(reading: _Reading, given: Any) -> Any:

@@ -12,7 +12,15 @@ import numpy as np
 from initaudit.checkpoint.graphs import moving
 from initaudit.checkpoint.graphs.naming import generated
 from initaudit.checkpoint.graphs.steps import Builder, Part
-from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Value, Weight, known
+from initaudit.checkpoint.graphs.values import (
+    Known,
+    ShortTableError,
+    Signal,
+    UnsupportedError,
+    Value,
+    Weight,
+    known,
+)
 from initaudit.network import Attribute
 
 
@@ -209,7 +217,7 @@ def _limit(b: Builder, number: int, rows: int) -> None:
 def _positions(b: Builder, weight: Weight, part: Part, index: np.ndarray) -> Value:  # type: ignore[type-arg]
     width = weight.shape[1]
     if index.size and (index.min() < -weight.shape[0] or index.max() >= weight.shape[0]):
-        raise IndexError(int(index.max()))
+        raise ShortTableError
     row = index.reshape(-1, index.shape[-1])[0] if index.ndim else index.reshape(1)
     rows = index.reshape(-1, row.size)
     alike = index.ndim > 0 and bool((rows == row).all()) and prod(index.shape[:-1]) in {

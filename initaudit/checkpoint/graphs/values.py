@@ -19,6 +19,10 @@ class UnsupportedError(Exception):
     """Why an operation is not turned into layers: the signal ends there."""
 
 
+class ShortTableError(Exception):
+    """A table of positions holds fewer rows than the sequence that was tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """Numbers that do not depend on the network's input: shapes, indices, masks, tables."""
