@@ -48,8 +48,9 @@ def _two(function: Pair, pulled: Pulled) -> Op:
         return function(a, b), (a, b)
 
     def backward(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-        gradients = pulled(*cache, d_output)
-        return tuple(narrow(d, x.shape) for d, x in zip(gradients, cache, strict=True)), {}
+        a, b = cache
+        d_a, d_b = pulled(a, b, d_output)
+        return (narrow(d_a, a.shape), narrow(d_b, b.shape)), {}
 
     return Op(forward, backward)
 
