@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initaudit.checkpoint.graphs.fuse import Steps, fold
+from initaudit.checkpoint.graphs.fuse import RULES, Steps, fold
+from initaudit.checkpoint.graphs.fuse_attention import attention, shared_heads
 from initaudit.checkpoint.graphs.moving import settle
 from initaudit.checkpoint.graphs.naming import named
 from initaudit.checkpoint.graphs.program import Name, Node, Port, Program
 from initaudit.checkpoint.graphs.roles import roles
 from initaudit.checkpoint.graphs.steps import Builder, Part, Step
-from initaudit.checkpoint.graphs.tidy import tidy
+from initaudit.checkpoint.graphs.tidy import pooled, tidy
 from initaudit.checkpoint.graphs.values import (
     Known,
     ShortTableError,
@@ -120,7 +121,10 @@ def plan(
     held = {part.key for step in builder.steps.values() for part in step.parts}
     held |= builder.reordered
     tidy(steps)
-    fold(steps)
+    fold(steps, RULES)
+    fold(steps, (attention,))
+    tidy(steps)
+    fold(steps, (shared_heads, pooled))
     tidy(steps)
     made = _planned(steps, reading.notes, name, path)
     return replace(made, aside=_aside(program, held))
@@ -216,13 +220,15 @@ def _shape(
 
 def _run(reading: _Reading, node: Node, table: Table, opset: int) -> None:
     b = reading.builder
-    b.scope, b.stem = node.scope, node.stem
+    b.scope, b.stem = node.scope or "", node.stem
     operator = table.get(node.operator)
     before = b.next
     inputs = tuple(_value(reading, i) for i in node.inputs)
+    if node.scope is None:
+        b.scope = next((b.steps[v.step].scope for v in _signals(inputs) if v.step >= 0), "")
     try:
         if operator is None:
-            raise UnsupportedError("it is not known")
+            raise UnsupportedError(_STRANGE)
         if any(v.step < 0 for v in _signals(inputs)):
             raise UnsupportedError("it reads an array that could not be read")
         given = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
@@ -236,6 +242,7 @@ def _run(reading: _Reading, node: Node, table: Table, opset: int) -> None:
         reading.values[out] = value
 
 
+_STRANGE = "it is not known"
 _FAULTS = (
     UnsupportedError, ValueError, IndexError, TypeError, KeyError, AttributeError,
     ZeroDivisionError, OverflowError,
@@ -277,19 +284,21 @@ def _unknown(reading: _Reading, node: Node, inputs: Sequence[Any], reason: str) 
         replace(b.part("weight", v), role=f"array_{i}")
         for i, v in enumerate(v for v in flat if isinstance(v, Weight))
     ]
-    known = "it is not known" not in reason
     operator = node.operator
-    count, _ = b.unknown.get(f"{operator}: {reason}" if known else operator, (0, ""))
-    b.unknown[f"{operator}: {reason}" if known else operator] = (count + 1, reason)
-    op = f"{operator} ({reason})" if known else operator
+    told = operator if reason == _STRANGE else f"{operator} ({reason})"
+    # What stands behind such a step fails for want of a shape: it is not counted again.
+    if not any(v.shape is None for v in _signals(inputs)):
+        b.unknown[told] = b.unknown.get(told, 0) + 1
+    op = told
     made = b.emit(op, signals, None, parts=parts, attributes={"operator": operator})
     return tuple(made for _ in node.outputs)
 
 
 def _planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
     b = steps.builder
-    names = named(b.steps)
     order = _order(b.steps)
+    b.steps = {number: b.steps[number] for number in order}
+    names = named(b.steps)
     given = roles(steps)
     axes = {
         part.key: _out_axis(b.steps[n], len(part.shape))
@@ -297,7 +306,7 @@ def _planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
         for part in b.steps[n].parts
         if part.role.startswith("weight") and len(part.shape) > 1
     }
-    said = [*notes, *(_told(operator, count) for operator, (count, _) in b.unknown.items())]
+    said = [*notes, *(_told(operator, count) for operator, count in b.unknown.items())]
 
     def network(tensors: Sequence[Tensor]) -> Network:
         by_name = {tensor.name: tensor for tensor in tensors}
@@ -321,8 +330,8 @@ def _planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
 
 def _told(operator: str, count: int) -> str:
     nodes = f"{count} node{'s' if count > 1 else ''}"
-    name, _, reason = operator.partition(": ")
-    why = f"cannot be followed: {reason}" if reason else "is not known"
+    name, _, reason = operator.partition(" (")
+    why = f"cannot be followed: {reason.removesuffix(')')}" if reason else "is not known"
     return f"the operator {name} ({nodes}) {why}; nothing behind it is reached"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from initaudit.checkpoint.graphs.steps import Builder, Part, Step
@@ -103,10 +103,10 @@ class Steps:
         return found, factor
 
 
-def fold(steps: Steps) -> None:
-    """Replace every form that is known by its layer, until none is left."""
+def fold(steps: Steps, rules: Sequence[Callable[[Steps, int], bool]]) -> None:
+    """Replace every form that is known by its layer; each rule says whether it turned a step."""
     for number in list(steps.builder.steps):
-        for rule in RULES:
+        for rule in rules:
             if rule(steps, number):
                 steps.count()
                 break
@@ -328,4 +328,4 @@ def grouped(steps: Steps, number: int) -> bool:
 RULES: tuple[Callable[[Steps, int], bool], ...] = (
     product, softplus, squared_relu, norm, grouped, affine,
 )  # fmt: skip
-"""Each turns one step into a layer and says whether it did; the first that fits counts."""
+"""Forms of one layer without attention; of those that fit a step the first counts."""

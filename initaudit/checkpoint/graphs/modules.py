@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from initaudit.checkpoint.graphs import moving
+from initaudit.checkpoint.graphs.masks import plain_mask
 from initaudit.checkpoint.graphs.naming import generated
 from initaudit.checkpoint.graphs.steps import Builder, Part
 from initaudit.checkpoint.graphs.values import (
@@ -284,7 +285,7 @@ def attention(
         attributes["softcap"] = softcap
     inputs = plain
     if isinstance(mask, Known):
-        mask, attributes["causal"] = _plain_mask(mask, causal=causal)
+        mask, attributes["causal"] = plain_mask(mask, causal=causal)
     if mask is not None:
         bias = b.given(moving.settle(b, mask), 4, 0)
         inputs = [*plain, bias]
@@ -298,21 +299,6 @@ def _joined(b: Builder, x: Signal) -> Signal:
     n, heads, length, width = x.known
     turned = moving.transpose(b, x, (0, 2, 1, 3))
     return _signal(moving.reshape(b, turned, (n, length, heads * width)))
-
-
-def _plain_mask(mask: Known, *, causal: bool) -> tuple[Known | None, bool]:
-    """Return a mask as numbers to add, None where it hides nothing or only what is later."""
-    array = mask.array
-    added = np.where(array, 0.0, -np.inf).astype(np.float32) if array.dtype == np.bool_ else array
-    if not added.any():
-        return None, causal
-    square = added.reshape(-1, *added.shape[-2:]) if added.ndim > 1 else added[None, None]
-    hidden = square < -1e9
-    if square.shape[-1] == square.shape[-2] and not causal:
-        later = np.triu(np.ones(square.shape[-2:], bool), 1)
-        if (hidden == later).all() and not np.where(hidden, 0.0, square).any():
-            return None, True
-    return Known(added), causal
 
 
 def resize(

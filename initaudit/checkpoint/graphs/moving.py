@@ -183,7 +183,8 @@ def expand(b: Builder, x: Value, shape: Sequence[int]) -> Value:
     """Return a value repeated along axes of one element; -1 keeps an extent."""
     old = x.known if isinstance(x, Signal) else x.shape
     padded = (1,) * (len(shape) - len(old)) + old
-    wanted = tuple(n if n != -1 else m for n, m in zip(shape, padded[-len(shape) :], strict=True))
+    ends = padded[len(padded) - len(shape) :]
+    wanted = tuple(n if n != -1 else m for n, m in zip(shape, ends, strict=True))
     full = np.broadcast_shapes(old, wanted)
     if full == old:
         return x

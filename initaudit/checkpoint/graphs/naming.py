@@ -15,7 +15,7 @@ _HOLDERS = frozenset(
     {"linear", "conv", "conv_transpose", "embedding", "lstm", "gru", "rnn", "table", "constant",
      "layer_norm", "rms_norm", "group_norm", "batch_norm"}
 )  # fmt: skip
-_GENERATED = re.compile(r"^(onnx::|val_|_?inner_|\(|\d+$|t_?\d*$)")
+_GENERATED = re.compile(r"^(onnx::|val_|_?inner_|\(|\d+$|t_?\d*$|.*_output_\d+$)")
 
 
 def generated(array: str) -> bool:

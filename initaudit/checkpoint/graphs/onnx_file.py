@@ -244,14 +244,14 @@ def _small(tensor: Any) -> Any:
         return None
 
 
-def _scope(node: Any) -> str:
+def _scope(node: Any) -> str | None:
     """Return the module that a node was made in, as the exporter noted it."""
     for entry in node.metadata_props:
         if entry.key == "pkg.torch.onnx.name_scopes":
             scopes = [s.strip(" '\"") for s in entry.value.strip("[]").split(",")]
             inner = scopes[:-1]
             return inner[-1] if inner and not inner[-1].startswith("_empty_nn_module") else ""
-    return path_of(node.name)
+    return path_of(node.name) if node.name.startswith("/") else None
 
 
 def _program(model: Any, nodes: tuple[Node, ...], reader: _Arrays) -> Program:

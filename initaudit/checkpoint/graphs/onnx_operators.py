@@ -19,6 +19,7 @@ from initaudit.checkpoint.graphs.values import (
     UnsupportedError,
     Value,
     Weight,
+    integer,
     ints,
     known,
 )
@@ -153,6 +154,9 @@ def _identity(b: Builder, c: Call) -> Any:
         if kind is None:
             raise UnsupportedError("it casts to a type that is not known")
         return Known(value.array.astype(kind))
+    if isinstance(value, Known) and c.node.operator == "CastLike":
+        like = c.get(1)
+        return Known(value.array.astype(like.array.dtype)) if isinstance(like, Known) else value
     if isinstance(value, Weight) and c.node.operator == "Identity" and c.node.outputs:
         return replace(value, alias=c.node.outputs[0])
     return (value, value)
@@ -458,6 +462,40 @@ def _split(b: Builder, c: Call) -> Any:
         each = -(-extent // parts)
         sizes = tuple(min(each, extent - i * each) for i in range(parts))
     return moving.split(b, x, axis, sizes)
+
+
+@operator("SplitToSequence")
+def _split_to_sequence(b: Builder, c: Call) -> Any:
+    x, axis = c.get(0), c.attribute("axis", 0)
+    extent = (x.known if isinstance(x, Signal) else x.shape)[axis]
+    if c.get(1) is None or not c.attribute("keepdims", 1):
+        raise UnsupportedError("it splits into single positions")
+    sizes = ints(c.get(1))
+    if not known(c.get(1)).shape:
+        sizes = tuple(min(sizes[0], extent - i) for i in range(0, extent, sizes[0]))
+    return (moving.split(b, x, axis, sizes),)
+
+
+@operator("SequenceConstruct")
+def _sequence(b: Builder, c: Call) -> Any:
+    return (tuple(c.inputs),)
+
+
+@operator("SequenceAt")
+def _sequence_at(b: Builder, c: Call) -> Any:
+    if not isinstance(c.get(0), tuple):
+        raise UnsupportedError("its sequence is not known")
+    return (c.get(0)[integer(c.get(1))],)
+
+
+@operator("ConcatFromSequence")
+def _concat_sequence(b: Builder, c: Call) -> Value:
+    if not isinstance(c.get(0), tuple):
+        raise UnsupportedError("its sequence is not known")
+    axis, values = c.attribute("axis", 0), c.get(0)
+    if c.attribute("new_axis", 0):
+        values = [moving.unsqueeze(b, v, (axis,)) for v in values]
+    return moving.concat(b, values, axis)
 
 
 @operator("Slice")

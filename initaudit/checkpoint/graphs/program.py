@@ -32,14 +32,14 @@ class Node:
 
     ``inputs`` are names of values or, in formats that write them in place, the values themselves
     (numbers, lists); None is an input left out. ``scope`` is the path of the module that the node
-    was made in, where the file tells it, and ``stem`` what the node is called there.
+    was made in, None where the file does not tell, and ``stem`` what the node is called there.
     """
 
     operator: str
     inputs: tuple[Any, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    scope: str = ""
+    scope: str | None = None
     stem: str = ""
 
 

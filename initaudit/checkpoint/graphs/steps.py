@@ -57,7 +57,7 @@ class Builder:
 
     steps: dict[int, Step] = field(default_factory=dict)
     computed: dict[str, NDArray[Any]] = field(default_factory=dict)
-    unknown: dict[str, tuple[int, str]] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
     samples: int = 1
     reordered: set[str] = field(default_factory=set)
     scope: str = ""

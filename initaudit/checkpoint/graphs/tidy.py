@@ -104,3 +104,20 @@ def _swapped(steps: Steps, step: Step) -> bool:
     step.attributes = {"perm": (*range(lead), lead + 1, lead)}
     steps.count()
     return True
+
+
+def pooled(steps: Steps, number: int) -> bool:
+    """See a mean over all places as a pool, and a reshape to one axis as flattening."""
+    step = steps[number]
+    shape = steps[step.inputs[0]].shape if len(step.inputs) == 1 else None
+    if shape is None or step.shape is None or len(shape) < 3:
+        return False
+    places = tuple(range(2, len(shape)))
+    if step.op == "reduce_mean" and len(shape) > 3 and step.attributes.get("axes") == places:
+        step.op = "global_avg_pool"
+        step.attributes = {"keepdims": bool(step.attributes.get("keepdims")), "axis": 1}
+        return True
+    if step.op == "reshape" and len(step.shape) == 2 and step.shape[0] == shape[0]:
+        step.op, step.attributes = "flatten", {}
+        return True
+    return False
