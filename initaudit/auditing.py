@@ -171,9 +171,7 @@ def _measured(
         axis = told.get(name)
         return guessed(name, shape) if axis is None else axis
 
-    return statistics.measure_all(
-        judged, axes, progress=advance, threads=options.threads
-    )
+    return statistics.measure_all(judged, axes, progress=advance, threads=options.threads)
 
 
 def _reader(checkpoint: Checkpoint, plan: Plan | None) -> Callable[[str], NDArray[Any]]:

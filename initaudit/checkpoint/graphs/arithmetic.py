@@ -196,8 +196,9 @@ def _from_constant(b: Builder, name: str, x: Value, y: Signal) -> Value | None:
 
 
 def _both(b: Builder, name: str, x: Value, y: Value) -> Value:
-    if isinstance(x, Signal) and isinstance(y, Signal) and (x.merged or y.merged):
-        if x.merged == y.merged and x.known == y.known and x.batch == y.batch:
+    if isinstance(x, Signal) and isinstance(y, Signal) and x.merged:
+        alike = x.merged == y.merged and x.known == y.known and x.batch == y.batch
+        if alike:
             made = b.emit(name, [x, y], x.shape, batch=x.batch)
             return replace(made, merged=x.merged)
     x, y = moving.settle(b, x), moving.settle(b, y)
@@ -272,13 +273,12 @@ def matmul(b: Builder, x: Value, y: Value) -> Value:
     return b.emit("matmul", given, out, batch=batch)
 
 
-def reduce(
-    b: Builder, name: str, x: Value, axes: Sequence[int] | None, *, keepdims: bool
-) -> Value:
+def reduce(b: Builder, name: str, x: Value, axes: Sequence[int] | None, *, keepdims: bool) -> Value:
     """Return means, sums or maxima over axes; all of them where none are named."""
     if not isinstance(x, Signal):
         along = None if axes is None else tuple(axes)
-        function = {"mean": np.mean, "sum": np.sum, "max": np.max}[name]
+        functions: dict[str, Callable[..., Any]] = {"mean": np.mean, "sum": np.sum, "max": np.max}
+        function = functions[name]
         return computed(lambda a: function(a, axis=along, keepdims=keepdims), x)
     rank = len(x.known)
     over = tuple(range(rank)) if axes is None else tuple(a % rank for a in axes)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs.arithmetic import computed
-from initaudit.checkpoint.graphs.build import Call, Operator
+from initaudit.checkpoint.graphs.calls import Call, Operator
+from initaudit.checkpoint.graphs.elementwise import known_only
 from initaudit.checkpoint.graphs.steps import Builder
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Value, ints, known
 
@@ -17,7 +18,7 @@ _LARGEST = 1 << 24
 _PLAIN: Mapping[str, Callable[..., Any]] = {
     "And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor, "Not": np.logical_not,
     "Abs": np.abs, "Sign": np.sign, "Floor": np.floor, "Ceil": np.ceil, "Round": np.round,
-    "Cos": np.cos, "Sin": np.sin, "BitwiseAnd": np.bitwise_and, "BitwiseOr": np.bitwise_or,
+    "Cos": np.cos, "BitwiseAnd": np.bitwise_and, "BitwiseOr": np.bitwise_or,
     "BitwiseNot": np.invert, "Tile": lambda x, n: np.tile(x, tuple(n)),
 }  # fmt: skip
 
@@ -32,7 +33,9 @@ def _fill(b: Builder, c: Call) -> Value:
 
 
 def _range(b: Builder, c: Call) -> Value:
-    return computed(lambda a, o, s: np.arange(a.item(), o.item(), s.item(), a.dtype), *c.inputs)
+    start, stop, step = (known(value) for value in c.inputs)
+    numbers = np.arange(start.item(), stop.item(), step.item())
+    return Known(numbers.astype(start.dtype))
 
 
 def _cumulative(b: Builder, c: Call) -> Value:
@@ -79,7 +82,7 @@ def _scatter_nd(b: Builder, c: Call) -> Value:
 
 def _eye(b: Builder, c: Call) -> Value:
     shape = known(c.get(0)).shape
-    return Known(np.eye(*shape, k=c.attribute("k", 0), dtype=np.float32))
+    return Known(np.eye(shape[0], shape[1], c.attribute("k", 0), dtype=np.float32))
 
 
 def _size(b: Builder, c: Call) -> Value:
@@ -113,10 +116,7 @@ def _reduced(function: Callable[..., Any]) -> Callable[[Builder, Call], Value]:
 
 
 CONSTANTS: Mapping[str, Operator] = {
-    **{
-        name: Operator(lambda b, c, function=function: computed(function, *c.inputs))
-        for name, function in _PLAIN.items()
-    },
+    **{name: known_only(function) for name, function in _PLAIN.items()},
     "ConstantOfShape": Operator(_fill),
     "Range": Operator(_range),
     "CumSum": Operator(_cumulative),

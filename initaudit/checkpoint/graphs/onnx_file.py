@@ -32,7 +32,6 @@ _DTYPES: Mapping[int, str] = {
 """TensorProto.DataType by the dtype names of safetensors."""
 
 _DOMAINS = frozenset({"", "ai.onnx"})
-_MICROSOFT = "com.microsoft"
 _INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 _BOOL = 9
 
@@ -94,7 +93,8 @@ def _loaded(source: pieces.Source) -> Any:
 
         try:
             model = onnx.inliner.inline_local_functions(model)
-        except Exception:  # noqa: BLE001  (calls of what is not inlined are unknown operators)
+        except Exception:
+            # The inliner raises of many kinds; calls of what is left are unknown operators.
             return model
     return model
 
@@ -178,15 +178,12 @@ def _held(array: NDArray[Any], step: int) -> Iterator[Bytes]:
 def _nodes(graph: Any, reader: _Arrays) -> Iterator[Node]:
     for node in graph.node:
         attributes = {a.name: _attribute(a) for a in node.attribute}
-        if node.op_type == "Constant" and node.domain in _DOMAINS and node.output:
-            if _constant(node, attributes, reader):
-                continue
-        domain = "" if node.domain in _DOMAINS else f"{node.domain}."
-        operator = node.op_type if domain in {"", f"{_MICROSOFT}."} else domain + node.op_type
-        if domain == f"{_MICROSOFT}.":
-            operator = f"{_MICROSOFT}.{node.op_type}"
+        plain = node.domain in _DOMAINS
+        constant = plain and node.op_type == "Constant" and len(node.output) == 1
+        if constant and _constant(node, attributes, reader):
+            continue
         yield Node(
-            operator,
+            node.op_type if plain else f"{node.domain}.{node.op_type}",
             tuple(Name(i) if i else None for i in node.input),
             tuple(o for o in node.output if o),
             attributes,
@@ -194,7 +191,7 @@ def _nodes(graph: Any, reader: _Arrays) -> Iterator[Node]:
             node.name.rpartition("/")[2],
         )
         for attribute in node.attribute:
-            for inner in ([attribute.g] if attribute.type == 5 else attribute.graphs):
+            for inner in [attribute.g] if attribute.type == 5 else attribute.graphs:
                 for tensor in inner.initializer:
                     reader.add(tensor)
 

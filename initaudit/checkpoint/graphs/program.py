@@ -83,9 +83,7 @@ def ordered(program: Program) -> Program:
     for name in program.outputs:
         if name not in given and name not in makers:
             raise GraphError(f"its graph is dangling: nothing gives its output {name}")
-    waiting = [
-        {makers[n] for n in names if n not in given and makers[n] >= 0} for names in reads
-    ]
+    waiting = [{makers[n] for n in names if n not in given and makers[n] >= 0} for names in reads]
     return Program(
         program.ports,
         tuple(program.nodes[i] for i in _sorted(program, waiting)),

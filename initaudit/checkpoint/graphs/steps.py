@@ -139,7 +139,7 @@ class Builder:
         return self.emit("constant", [self.anchor()], logical, batch=batch, parts=[part])
 
     def _aligned(self, signal: Signal, rank: int, batch: int | None) -> Signal:
-        if signal.shape is None or signal.batch == batch and len(signal.shape) == rank:
+        if signal.shape is None or (signal.batch == batch and len(signal.shape) == rank):
             return signal
         if signal.batch is None:
             padded = (1,) * (rank - len(signal.shape)) + signal.shape
@@ -157,9 +157,7 @@ class Builder:
         """Return a signal that is the same for all samples as (1, *rest)."""
         if signal.physical == (1, *rest):
             return Signal(signal.step, shape, batch)
-        return self.emit(
-            "reshape", [signal], shape, batch=batch, attributes={"shape": (-1, *rest)}
-        )
+        return self.emit("reshape", [signal], shape, batch=batch, attributes={"shape": (-1, *rest)})
 
 
 def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
@@ -170,5 +168,6 @@ def _storable(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype == np.bool_:
         return array.astype(np.float32)
     if np.issubdtype(array.dtype, np.floating):
-        return np.nan_to_num(array, nan=np.nan, posinf=FAR, neginf=-FAR)
+        held: NDArray[Any] = np.nan_to_num(array, nan=np.nan, posinf=FAR, neginf=-FAR)
+        return held
     return array

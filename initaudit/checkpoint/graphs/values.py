@@ -121,6 +121,11 @@ class Signal:
         return axis + 1 if axis < self.batch else axis
 
 
+def scalar(number: float) -> Known:
+    """Return one number in single precision."""
+    return Known(np.asarray(number, np.float32))
+
+
 Value = Known | Weight | Signal
 Given = Value | tuple["Given", ...] | int | float | bool | str | None
 """What an operator reads: a value, a list of them, or a plain argument."""
@@ -171,3 +176,33 @@ def constant(*values: object) -> bool:
 def size(shape: tuple[int, ...]) -> int:
     """Return the number of elements of a shape."""
     return prod(shape)
+
+
+def value(given: object) -> Value:
+    """Return an operand as a value; Python numbers become known ones.
+
+    Raises:
+        UnsupportedError: it is neither.
+    """
+    match given:
+        case bool():
+            return Known(np.asarray(given))
+        case int():
+            return Known(np.asarray(given, np.int64))
+        case float():
+            return scalar(given)
+        case Known() | Weight() | Signal():
+            return given
+        case _:
+            raise UnsupportedError("it has an operand that is no number")
+
+
+def signal(given: object) -> Signal:
+    """Return a value that depends on the input.
+
+    Raises:
+        UnsupportedError: it does not.
+    """
+    if not isinstance(given, Signal):
+        raise UnsupportedError("it does not read the input")
+    return given
