@@ -15,7 +15,7 @@ from initaudit import graph, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
-from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError, Plan
+from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError, Plan, PlanError
 from initaudit.finding import Fact, Finding, NetworkReport, Report, unexpected
 from initaudit.inputs import Input
 from initaudit.judge import Built, Stored, judge, judge_open
@@ -109,9 +109,9 @@ def _audited(
 def _judged(
     checkpoint: Checkpoint, options: Options, rules: Mapping[str, Rule], progress: Progress
 ) -> _Audited:
-    plan = None if checkpoint.graph is None else checkpoint.graph(options.input_shape)
+    plan, failed = _planned(checkpoint, options)
     tensors, broken = _measured(checkpoint, plan, options, progress)
-    unread = (*checkpoint.unread, *broken)
+    unread = (*checkpoint.unread, *failed, *broken)
     network = _network(checkpoint, plan, tensors, options)
     decided, evidence = origin.decide(tensors, network, options.stage)  # type: ignore[arg-type]
     network = replace(network, origin=decided, evidence=evidence)
@@ -133,6 +133,21 @@ def _judged(
     findings = one_cause((*findings, *more), rules)
     report = network_report(network, tensors, propagation, findings)
     return _Audited(findings, unread, report, failed=any(u.lost for u in unread))
+
+
+def _planned(checkpoint: Checkpoint, options: Options) -> tuple[Plan | None, tuple[Unread, ...]]:
+    """Return the exact network where the file tells one; else why its weights' names must do."""
+    if checkpoint.graph is None:
+        return None, ()
+    try:
+        return checkpoint.graph(options.input_shape), ()
+    except PlanError as error:
+        reason = str(error)
+    except Exception as error:
+        # The weights are still judged.
+        reason = f"its graph could not be followed: {unexpected(error)}"
+    told = f"{reason}; its weights are judged by their names"
+    return None, (Unread(Site(checkpoint.path), told),)
 
 
 def _network(

@@ -86,6 +86,10 @@ class Config:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
+class PlanError(Exception):
+    """Why no network can be made of a graph, as one line; its weights are readable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """An exact network that still lacks its statistics.
@@ -107,7 +111,8 @@ class Checkpoint:
 
     ``aliases`` maps the name of a shared tensor to the name it is stored under. ``unread`` are
     parts that could not be read while the rest could. ``graph`` makes the plan of the network for
-    the input shape of one sample, None for the file's own, where the file tells its operations.
+    the input shape of one sample, None for the file's own, where the file tells its operations; it
+    may raise `PlanError`.
     """
 
     path: str

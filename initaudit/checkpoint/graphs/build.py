@@ -25,7 +25,7 @@ from initaudit.checkpoint.graphs.values import (
     Value,
     Weight,
 )
-from initaudit.checkpoint.stored import FLOATS, Plan
+from initaudit.checkpoint.stored import FLOATS, Plan, PlanError
 
 
 def plan(
@@ -39,7 +39,7 @@ def plan(
     """Return the plan of a program's network; nothing that it cannot do is left out silently.
 
     Raises:
-        UnsupportedError: the graph has no input that a signal could enter by.
+        PlanError: its tables of positions are too short for any input.
     """
     reading: Reading | None = None
     for length in POSITIONS:
@@ -49,7 +49,7 @@ def plan(
             continue
         break
     if reading is None:
-        raise UnsupportedError("its tables of positions hold fewer rows than any input needs")
+        raise PlanError("its tables of positions hold fewer rows than any input needs")
     builder = reading.builder
     outputs = {
         value.step for out in program.outputs
