@@ -90,8 +90,8 @@ def _merged(old: Shape, shape: Shape) -> int:
     total = 1
     for i, n in enumerate(old):
         total *= n
-        if total == shape[0] and i:
-            return i + 1
+        if total == shape[0]:
+            return i + 1 if i else 0
         if total > shape[0]:
             break
     return 0

@@ -116,6 +116,8 @@ class Builder:
         """
         if isinstance(value, Signal):
             return self._aligned(value, rank, batch)
+        if isinstance(value, Weight):
+            value = _unmasked(value)
         shape = value.shape
         if len(shape) > rank:
             raise UnsupportedError(f"it meets a constant of shape {shape}")
@@ -158,6 +160,19 @@ class Builder:
         if signal.physical == (1, *rest):
             return Signal(signal.step, shape, batch)
         return self.emit("reshape", [signal], shape, batch=batch, attributes={"shape": (-1, *rest)})
+
+
+_MASKED = -1e4
+_LARGEST_MASK = 1 << 22
+
+
+def _unmasked(weight: Weight) -> Weight | Known:
+    """Return a stored array as known numbers where it is a mask: zeros and what hides."""
+    if not 1 < weight.stored.count <= _LARGEST_MASK or len(weight.shape) < 2:
+        return weight
+    known = weight.known()
+    hides = known.array <= _MASKED
+    return known if hides.any() and not known.array[~hides].any() else weight
 
 
 def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
