@@ -116,7 +116,7 @@ NORM = {"axes": np.array([-1]), "two": number(2.0), "eps": number(1e-5)}
 HEADS = {f"m.{n}.weight": random(8, 8, seed=i) / 3 for i, n in enumerate("qkv")}
 SHAPES = {"apart": np.array([0, 0, 2, 4]), "joined": np.array([0, 0, 8])}
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, dict[str, Any]] = {
     "Relu": {}, "Sigmoid": {}, "Tanh": {}, "Softplus": {}, "Softsign": {}, "HardSwish": {},
     "Mish": {}, "Elu": {}, "Selu": {}, "LeakyRelu": {"alpha": 0.2}, "HardSigmoid": {},
     "Gelu": {"approximate": "tanh"}, "Celu": {},

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initaudit.checkpoint.graphs import moving
+from initaudit.checkpoint.graphs import moving, windows
 from initaudit.checkpoint.graphs.steps import Builder
 from initaudit.checkpoint.graphs.values import (
     Known,
@@ -21,6 +21,7 @@ from initaudit.checkpoint.graphs.values import (
     Weight,
     constant,
     known,
+    signal,
 )
 from initaudit.network import Attribute
 from initaudit.signal import ACTIVATIONS
@@ -154,9 +155,12 @@ def _with_constant(b: Builder, name: str, x: Signal, y: Value) -> Value | None:
             )  # fmt: skip
             made = b.emit("add", [x, held], x.shape, batch=x.batch)
             return replace(made, merged=x.merged)
-    if isinstance(y, Weight) and name in {"add", "multiply"} and _along(y, x):
+    axis = _along(y, x) if isinstance(y, Weight) and name in {"add", "multiply"} else None
+    if axis is not None:
         op = {"add": "bias", "multiply": "scale"}[name]
-        made = b.emit(op, [x], x.shape, batch=x.batch, parts=[b.part("weight", y)])
+        attributes: dict[str, Attribute] = {"axis": axis}
+        part = b.part("weight", y)
+        made = b.emit(op, [x], x.shape, batch=x.batch, parts=[part], attributes=attributes)
         return replace(made, merged=x.merged)
     return None
 
@@ -167,21 +171,24 @@ def _broadcasts(shape: tuple[int, ...], x: Signal) -> bool:
     )
 
 
-def _along(weight: Weight, x: Signal) -> bool:
-    """Return whether a weight has one number for each feature: on the last axis or on axis 1."""
-    if weight.swapped or sum(n != 1 for n in weight.shape) > 1:
-        return False
-    if x.shape is None:
-        return True
+def _along(weight: Weight, x: Signal) -> int | None:
+    """Return the axis of a step's output along which a weight has one number for each feature.
+
+    That is the last one or, behind the samples, the first; None for any other weight.
+    """
     shape = weight.shape
-    width = prod(shape)
-    if len(shape) > len(x.seen):
-        return False
-    last = bool(shape) and shape[-1] == x.known[-1] == width
-    second = (
-        len(x.known) > 2 and len(shape) == len(x.known) - 1 and shape[0] == x.known[1] == width
-    ) or (len(shape) == len(x.known) > 2 and shape[1] == x.known[1] == width)
-    return last or second
+    if weight.swapped or sum(n != 1 for n in shape) > 1:
+        return None
+    if x.shape is None:
+        return -1
+    if not shape or len(shape) > len(x.seen):
+        return None
+    width, rank = prod(shape), len(x.known)
+    if shape[-1] == x.known[-1] == width:
+        return x.axis(-1)
+    padded = (1,) * (rank - len(shape)) + shape
+    second = rank > 2 and x.batch == 0 and not x.merged and padded[1] == x.known[1] == width
+    return 1 if second else None
 
 
 def _from_constant(b: Builder, name: str, x: Value, y: Signal) -> Value | None:
@@ -223,6 +230,11 @@ def spread(
         raise UnsupportedError(f"its inputs have shapes {shapes}") from None
     lead = max(signals, key=lambda s: (s.batch is not None, len(s.known)))
     batch = lead.batch
+    if batch == 0 and windows.several(b, lead, out, values):
+        parted = [windows.parted(b, v, out) for v in values]
+        made = spread(b, op, parted, attributes)
+        joined = moving.reshape(b, made, out)
+        return signal(joined)
     if batch is not None:
         batch += len(out) - len(lead.known)
         if len(out) != len(lead.known) and batch != 0:
@@ -236,9 +248,21 @@ def compare(b: Builder, name: str, x: Value, y: Value) -> Value:
     """Return a comparison; of signals it is only of use inside a form that is recognised."""
     if constant(x, y):
         return computed(COMPARE[name], x, y)
-    if isinstance(x, Signal) and not isinstance(y, Signal) and _number(y) is not None:
-        return same(b, name, x, {"limit": _number(y)})
+    number = None if isinstance(y, Signal) else _number(y)
+    if isinstance(x, Signal) and number is not None:
+        if name in {"equal", "not_equal"} and _words(b, x):
+            b.notes.append(f"no token is {number:.10g}, with which the graph compares them")
+            return Known(np.full(x.known, name == "not_equal"))
+        return same(b, name, x, {"limit": number})
     return spread(b, name, (x, y))
+
+
+def _words(b: Builder, x: Signal) -> bool:
+    """Return whether a value is tokens as they enter."""
+    step = b.steps[x.step]
+    while step.op == "reshape":
+        step = b.steps[step.inputs[0]]
+    return step.op == "input" and "tokens" in step.attributes
 
 
 def where(b: Builder, condition: Value, x: Value, y: Value) -> Value:

@@ -45,6 +45,17 @@ def _addmm(b: Builder, c: Call) -> Value:
     return math.binary(b, "add", math.matmul(b, x, weight), bias)
 
 
+@operator("baddbmm")
+def _baddbmm(b: Builder, c: Call) -> Value:
+    x, y, z = (value(c.get(i)) for i in range(3))
+    product = math.matmul(b, y, z)
+    scaled = math.binary(b, "multiply", product, value(c.named("alpha", 1)))
+    beta = c.named("beta", 1)
+    if beta == 0:
+        return scaled
+    return math.binary(b, "add", math.binary(b, "multiply", x, value(beta)), scaled)
+
+
 @operator("matmul", "mm", "bmm", rows=True)
 def _matmul(b: Builder, c: Call) -> Value:
     x, y = value(c.get(0)), value(c.get(1))

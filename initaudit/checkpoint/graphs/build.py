@@ -64,7 +64,7 @@ def plan(
     tidy(steps)
     fold(steps, (shared_heads, pooled))
     tidy(steps)
-    made = planned(steps, reading.notes, name, path)
+    made = planned(steps, builder.notes, name, path)
     return replace(made, aside=_aside(program, held))
 
 
@@ -84,7 +84,7 @@ def _read(
     program: Program, table: Table, length: int, input_shape: tuple[int, ...] | None
 ) -> Reading:
     builder = Builder(samples=samples_of(program.ports))
-    reading = Reading(builder, {}, [])
+    reading = Reading(builder, {})
     for key, stored in program.arrays.items():
         small = stored.count <= 1 or stored.dtype not in FLOATS
         weight = Weight(stored, stored.shape, key)

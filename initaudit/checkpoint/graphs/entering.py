@@ -18,11 +18,10 @@ from initaudit.checkpoint.graphs.values import (
 
 @dataclass(slots=True)
 class Reading:
-    """What a graph has come to so far: its steps, its values by name, and what was assumed."""
+    """What a graph has come to so far: its steps, and its values by name."""
 
     builder: Builder
     values: dict[str, Any]
-    notes: list[str]
 
 
 POSITIONS = (16, 8, 4)
@@ -53,10 +52,10 @@ def entered(
     low = port.name.lower()
     whole = (b.samples, *shape)
     if port.booleans or (port.integers and "mask" in low) or low.endswith("attention_mask"):
-        reading.notes.append(f"the input {port.name} is all ones: nothing is masked")
+        reading.builder.notes.append(f"the input {port.name} is all ones: nothing is masked")
         return Known(np.ones(whole, bool if port.booleans else np.int64))
     if port.integers and "position" in low and len(shape) == 1:
-        reading.notes.append(f"the input {port.name} counts the positions from 0")
+        reading.builder.notes.append(f"the input {port.name} counts the positions from 0")
         return Known(np.broadcast_to(np.arange(shape[0]), whole))
     attributes: dict[str, Any] = {"shape": shape}
     if port.integers:
@@ -77,13 +76,15 @@ def _shape(
     if input_shape is not None and len(input_shape) == len(inner):
         fits = all(n in {None, m} for n, m in zip(inner, input_shape, strict=True))
         if not fits:
-            reading.notes.append(f"the graph is written for the input shape {inner}, not as given")
+            reading.builder.notes.append(
+                f"the graph is written for the input shape {inner}, not as given"
+            )
         else:
             return input_shape
     default = SIDE if len(inner) > 2 else length
     filled = tuple(default if n is None else n for n in inner)
     if filled != inner:
-        reading.notes.append(
+        reading.builder.notes.append(
             f"the input {port.name} has the shape {filled}, which the graph leaves open;"
             " --input-shape sets it"
         )

@@ -84,6 +84,9 @@ def affine(steps: Steps, number: int) -> bool:
     fits = below.op in {"layer_norm", "rms_norm"} or (below.op == "linear" and role == "bias")
     if not fits or below.part(role) is not None or step.attributes.get("factor", 1.0) != 1.0:
         return False
+    last = -1 if step.shape is None else len(step.shape) - 1
+    if step.attributes.get("axis") not in {-1, last}:
+        return False
     if role == "weight" and below.part("bias") is not None:
         return False
     if steps.only(step.inputs[0]) is not step or len(step.parts[0].shape) != 1:

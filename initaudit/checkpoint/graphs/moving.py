@@ -126,6 +126,7 @@ def _around(b: Builder, x: Signal, shape: Shape) -> Value:
 
 def transpose(b: Builder, x: Value, perm: Sequence[int]) -> Value:
     """Return a value with its axes in another order."""
+    x = settle(b, x)
     order = tuple(int(p) % max(len(perm), 1) for p in perm)
     if isinstance(x, Known):
         return Known(x.array.transpose(order))
@@ -147,6 +148,7 @@ def transpose(b: Builder, x: Value, perm: Sequence[int]) -> Value:
 
 def unsqueeze(b: Builder, x: Value, axes: Sequence[int]) -> Value:
     """Return a value with axes of one element put in."""
+    x = settle(b, x)
     if not isinstance(x, Signal):
         rank = len(x.shape) + len(axes)
         full = list(x.shape)
@@ -165,6 +167,7 @@ def unsqueeze(b: Builder, x: Value, axes: Sequence[int]) -> Value:
 
 def squeeze(b: Builder, x: Value, axes: Sequence[int] | None) -> Value:
     """Return a value without axes of one element: those given, or all but that of the samples."""
+    x = settle(b, x)
     shape = x.known if isinstance(x, Signal) else x.shape
     batch = x.batch if isinstance(x, Signal) else None
     if axes is None:
@@ -180,6 +183,7 @@ def squeeze(b: Builder, x: Value, axes: Sequence[int] | None) -> Value:
 
 def expand(b: Builder, x: Value, shape: Sequence[int]) -> Value:
     """Return a value repeated along axes of one element; -1 keeps an extent."""
+    x = settle(b, x)
     old = x.known if isinstance(x, Signal) else x.shape
     padded = (1,) * (len(shape) - len(old)) + old
     ends = padded[len(padded) - len(shape) :]

@@ -90,7 +90,9 @@ def _owners(steps: Mapping[int, Step], scopes: Mapping[int, str]) -> dict[str, i
             holders.setdefault(scope, []).append(number)
     for scope, numbers in holders.items():
         keys = {tuple(part.key for part in steps[n].parts) for n in numbers}
-        if len(keys) == 1:
+        # An embedding that scales its rows gives out what it scaled.
+        scaled = steps[numbers[0]].op == "embedding" and steps[last[scope]].op == "scale"
+        if len(keys) == 1 and not scaled:
             last[scope] = numbers[0]
     return last
 

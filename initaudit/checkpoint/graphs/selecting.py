@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from initaudit.checkpoint.graphs.moving import settle
 from initaudit.checkpoint.graphs.steps import Builder
 from initaudit.checkpoint.graphs.values import (
     Known,
@@ -22,6 +23,7 @@ from initaudit.network import Attribute
 
 def cut(b: Builder, x: Value, axis: int, start: int, stop: int, step: int = 1) -> Value:
     """Return a run of positions along an axis, counted as in Python."""
+    x = settle(b, x)
     shape = x.known if isinstance(x, Signal) else x.shape
     axis %= len(shape)
     extent = shape[axis]
@@ -45,6 +47,7 @@ def cut(b: Builder, x: Value, axis: int, start: int, stop: int, step: int = 1) -
 
 def take(b: Builder, x: Value, axis: int, index: int) -> Value:
     """Return one position along an axis, which is dropped."""
+    x = settle(b, x)
     if not isinstance(x, Signal):
         array = x.array if isinstance(x, Known) else x.known().array
         return Known(np.take(array, index, axis))
@@ -61,6 +64,7 @@ def take(b: Builder, x: Value, axis: int, index: int) -> Value:
 
 def concat(b: Builder, values: Sequence[Value], axis: int) -> Value:
     """Return values joined along an axis; a constant among them is repeated for every sample."""
+    values = [settle(b, v) for v in values]
     if constant(*values):
         return Known(np.concatenate([known(v) for v in values], axis))
     signals = [v for v in values if isinstance(v, Signal)]
@@ -92,6 +96,7 @@ def split(b: Builder, x: Value, axis: int, sizes: Sequence[int]) -> tuple[Value,
 
 def gather(b: Builder, x: Value, index: Value, axis: int) -> Value:
     """Return positions along an axis by their numbers, as NumPy's take."""
+    x = settle(b, x)
     if not isinstance(x, Signal):
         if isinstance(index, Signal):
             raise UnsupportedError("it looks up numbers that depend on the input")
@@ -120,6 +125,7 @@ def gather(b: Builder, x: Value, index: Value, axis: int) -> Value:
 
 def pad(b: Builder, x: Value, before: Sequence[int], after: Sequence[int], fill: float) -> Value:
     """Return a value with a border of one number; one extent for each axis."""
+    x = settle(b, x)
     if isinstance(x, Known):
         around = list(zip(before, after, strict=True))
         return Known(np.pad(x.array, around, constant_values=fill))

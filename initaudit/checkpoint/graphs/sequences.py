@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initaudit.checkpoint.graphs import moving, selecting
+from initaudit.checkpoint.graphs import moving, selecting, windows
 from initaudit.checkpoint.graphs.masks import plain_mask
 from initaudit.checkpoint.graphs.modules import parts_of
 from initaudit.checkpoint.graphs.steps import Builder, Part
@@ -110,19 +110,22 @@ def attention(
         raise UnsupportedError("it attends over arrays that have not four dimensions")
     heads, length, width = q.known[1:]
     groups = k.known[1]
-    plain = [_joined(b, x) for x in (q, k, v)]
     attributes: dict[str, Attribute] = {"heads": heads, "kv_heads": groups, "causal": causal}
     if scale is not None and not math.isclose(scale, 1.0 / math.sqrt(width)):
         attributes["scale"] = scale
     if softcap:
         attributes["softcap"] = softcap
-    inputs = plain
     if isinstance(mask, Known):
         mask, attributes["causal"] = plain_mask(mask, causal=causal)
-    if mask is not None:
-        bias = b.given(moving.settle(b, mask), 4, 0)
-        inputs = [*plain, bias]
-    shape = (q.known[0], length, heads * v.known[3])
+    mask = None if mask is None else moving.settle(b, mask)
+    whole = (q.known[0], heads, length, k.known[2])
+    if mask is not None and windows.several(b, q, whole, (mask,)):
+        inputs = [windows.attended(b, x) for x in (q, k, v)]
+        inputs.append(b.given(windows.parted(b, mask, whole), 5, 0))
+    else:
+        inputs = [_joined(b, x) for x in (q, k, v)]
+        inputs += [] if mask is None else [b.given(mask, 4, 0)]
+    shape = (*inputs[0].known[:-1], heads * v.known[3])
     y = b.emit("attention", inputs, shape, attributes=attributes)
     apart = moving.reshape(b, y, (q.known[0], length, heads, v.known[3]))
     return moving.transpose(b, apart, (0, 2, 1, 3))

@@ -51,7 +51,8 @@ class Builder:
     """The steps made so far, in order, and the arrays that were computed for them.
 
     ``unknown`` counts the nodes of each operator that is not known, with a reason. ``samples`` is
-    the extent that shapes of the graph have for the samples while it is read. ``reordered`` are
+    the extent that shapes of the graph have for the samples while it is read. ``notes`` are
+    what was assumed. ``reordered`` are
     stored weights of which a step holds a copy in another order.
     """
 
@@ -59,6 +60,7 @@ class Builder:
     computed: dict[str, NDArray[Any]] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
     samples: int = 1
+    notes: list[str] = field(default_factory=list)
     reordered: set[str] = field(default_factory=set)
     scope: str = ""
     stem: str = ""
