@@ -15,7 +15,7 @@ from initaudit import architecture, graph, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
-from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError
+from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError, Plan, PlanError
 from initaudit.finding import Fact, Finding, NetworkReport, Report, unexpected
 from initaudit.inputs import Input
 from initaudit.judge import Built, Stored, judge, judge_open
@@ -114,9 +114,10 @@ def _audited(
 def _judged(
     checkpoint: Checkpoint, options: Options, rules: Mapping[str, Rule], progress: Progress
 ) -> _Audited:
-    tensors, broken = _measured(checkpoint, options, progress)
-    unread = (*checkpoint.unread, *broken)
-    network = rebuilt(checkpoint, tensors, options)
+    plan, failed = _planned(checkpoint, options)
+    tensors, broken = _measured(checkpoint, plan, options, progress)
+    unread = (*checkpoint.unread, *failed, *broken)
+    network = rebuilt(checkpoint, tensors, options) if plan is None else plan.network(tensors)
     decided, evidence = origin.decide(tensors, network, options.stage)  # type: ignore[arg-type]
     network = replace(network, origin=decided, evidence=evidence)
     holder = {
@@ -125,7 +126,7 @@ def _judged(
         for p in layer.params
         if p.tensor is not None
     }
-    arrays = _reader(checkpoint)
+    arrays = _reader(checkpoint, plan)
     cure = _cure(network)
     subject = Stored(network, tuple(tensors), holder)
     findings = judge(subject, rules, cure)
@@ -137,6 +138,21 @@ def _judged(
     findings = one_cause((*findings, *more), rules)
     report = network_report(network, tensors, propagation, findings)
     return _Audited(findings, unread, report, failed=any(u.lost for u in unread))
+
+
+def _planned(checkpoint: Checkpoint, options: Options) -> tuple[Plan | None, tuple[Unread, ...]]:
+    """Return the exact network where the file tells one; else why its weights' names must do."""
+    if checkpoint.graph is None:
+        return None, ()
+    try:
+        return checkpoint.graph(options.input_shape), ()
+    except PlanError as error:
+        reason = str(error)
+    except Exception as error:
+        # The weights are still judged.
+        reason = f"its graph could not be followed: {unexpected(error)}"
+    told = f"{reason}; its weights are judged by their names"
+    return None, (Unread(Site(checkpoint.path), told),)
 
 
 def _architectures(options: Options) -> Sequence[architecture.Architecture]:
@@ -180,9 +196,11 @@ def rebuilt(checkpoint: Checkpoint, tensors: Sequence[Tensor], options: Options)
 
 
 def _measured(
-    checkpoint: Checkpoint, options: Options, progress: Progress
+    checkpoint: Checkpoint, plan: Plan | None, options: Options, progress: Progress
 ) -> tuple[list[Tensor], list[Unread]]:
-    total = sum(stored.nbytes for stored in checkpoint.arrays) or 1
+    aside = frozenset[str]() if plan is None else plan.aside
+    judged = [stored for stored in checkpoint.arrays if stored.name not in aside]
+    total = sum(stored.nbytes for stored in judged) or 1
     done = 0
 
     def advance(count: int) -> None:
@@ -190,17 +208,25 @@ def _measured(
         done += count
         progress(f"reading {Path(checkpoint.path).name}", done / total)
 
-    axes = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
-    return statistics.measure_all(
-        checkpoint.arrays, axes, progress=advance, threads=options.threads
-    )
+    guessed = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
+    told = {} if plan is None else plan.axes
+
+    def axes(name: str, shape: tuple[int, ...]) -> int:
+        axis = told.get(name)
+        return guessed(name, shape) if axis is None else axis
+
+    return statistics.measure_all(judged, axes, progress=advance, threads=options.threads)
 
 
-def _reader(checkpoint: Checkpoint) -> Callable[[str], NDArray[Any]]:
+def _reader(checkpoint: Checkpoint, plan: Plan | None) -> Callable[[str], NDArray[Any]]:
     by_name = {stored.name: stored for stored in checkpoint.arrays}
+
+    computed = {} if plan is None else plan.computed
 
     @cache
     def arrays(name: str) -> NDArray[Any]:
+        if name in computed:
+            return computed[name]
         return reading.array(by_name[checkpoint.aliases.get(name, name)])
 
     return arrays

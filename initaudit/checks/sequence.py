@@ -132,5 +132,3 @@ def sure_logits(subject: Sent, limits: Limits) -> Iterator[Hit]:
 
 def _stds(layers: list[Layer]) -> list[float]:
     return [t.std for x in layers if (t := fans.weight_of(x)) is not None and t.std is not None]
-
-
