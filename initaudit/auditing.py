@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 import initaudit.checks  # noqa: F401  (the checks register themselves)
@@ -162,9 +163,8 @@ def _measured(
 def _reader(checkpoint: Checkpoint) -> Callable[[str], NDArray[Any]]:
     by_name = {stored.name: stored for stored in checkpoint.arrays}
 
-    @cache
     def arrays(name: str) -> NDArray[Any]:
-        return reading.array(by_name[checkpoint.aliases.get(name, name)])
+        return reading.array(by_name[checkpoint.aliases.get(name, name)], np.float32)
 
     return arrays
 

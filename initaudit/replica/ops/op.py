@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from initaudit.network import Attribute
+from initaudit.replica.ops.product import Gradient
 from initaudit.special import Array
 
 Attributes = Mapping[str, Attribute]
@@ -30,12 +31,14 @@ class Op:
     parameter, so that weights can be dropped after a layer's turn and read again for its backward.
     Axis 0 holds the samples.
     ``features`` tells which axis of the output holds the features: axis 1 (``first``), the last
-    one, or that of the first input.
+    one, or that of the first input. ``lazy`` is ``backward`` for whom the moments of the
+    parameters' gradients are enough.
     """
 
     forward: Callable[[Attributes, Inputs, Params], tuple[Array, Cache]]
     backward: Callable[[Cache, Params, Array], tuple[Inputs, dict[str, Array]]]
     features: Features = "same"
+    lazy: Callable[[Cache, Params, Array], tuple[Inputs, Mapping[str, Gradient]]] | None = None
 
 
 def need(params: Params, *names: str) -> tuple[Array, ...]:
