@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 import initaudit.checks  # noqa: F401  (the checks register themselves)
@@ -223,11 +224,10 @@ def _reader(checkpoint: Checkpoint, plan: Plan | None) -> Callable[[str], NDArra
 
     computed = {} if plan is None else plan.computed
 
-    @cache
     def arrays(name: str) -> NDArray[Any]:
         if name in computed:
             return computed[name]
-        return reading.array(by_name[checkpoint.aliases.get(name, name)])
+        return reading.array(by_name[checkpoint.aliases.get(name, name)], np.float32)
 
     return arrays
 

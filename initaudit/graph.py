@@ -50,15 +50,60 @@ def consumers(network: Network) -> Mapping[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {layer.name: [] for layer in network.layers}
     for layer in network.layers:
         for name in layer.inputs:
-            found[name].append(layer.name)
+            if name in found:
+                found[name].append(layer.name)
     return {name: tuple(readers) for name, readers in found.items()}
+
+
+@_remembered
+def faults(network: Network) -> Mapping[str, str]:
+    """Return the layers that have no place in a graph, each with the reason in one line.
+
+    A layer that reads one that does not exist, a layer on a cycle or before what it reads, and
+    the second of a name.
+    """
+    layers = by_name(network)
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for layer in network.layers:
+        missing = next((i for i in layer.inputs if i not in layers), None)
+        if layer.name in seen:
+            found[layer.name] = "two layers have this name"
+        elif missing is not None:
+            found[layer.name] = f"it reads {missing}, which is no layer"
+        elif (late := next((i for i in layer.inputs if i not in seen), None)) is not None:
+            cyclic = _reads(layers, late, layer.name)
+            found[layer.name] = (
+                f"it lies on a cycle: it reads {late}, which reads it"
+                if cyclic
+                else f"it reads {late}, which comes after it"
+            )
+        seen.add(layer.name)
+    return found
+
+
+def _reads(layers: Mapping[str, Layer], name: str, other: str) -> bool:
+    """Return whether a layer reads another, be it through layers between them."""
+    waiting, seen = [name], {name}
+    while waiting:
+        here = waiting.pop()
+        if here == other:
+            return True
+        for behind in layers[here].inputs if here in layers else ():
+            if behind not in seen:
+                seen.add(behind)
+                waiting.append(behind)
+    return False
 
 
 @_remembered
 def placed(network: Network) -> frozenset[str]:
     """Return the layers that the input reaches."""
     reached: set[str] = set()
+    broken = faults(network)
     for layer in network.layers:
+        if layer.name in broken:
+            continue
         if layer.op == "input" or (layer.inputs and all(i in reached for i in layer.inputs)):
             reached.add(layer.name)
     return frozenset(reached)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from initaudit.checkpoint import pieces, settings, shards
-from initaudit.checkpoint.dtypes import decode
+from initaudit.checkpoint.dtypes import decode, unit
 from initaudit.checkpoint.graphs.onnx_file import read_onnx
 from initaudit.checkpoint.graphs.pt2_file import read_pt2
 from initaudit.checkpoint.memory import from_mapping
@@ -57,7 +57,7 @@ REFUSED: Mapping[str, str] = {
 """Endings of checkpoints that are not read, and why."""
 
 _MAIN = ("model.safetensors.index.json", "model.safetensors")
-_STEP = 1 << 20
+_STEP = 1 << 18
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -109,20 +109,26 @@ def find_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found)
 
 
-def array(stored: Stored) -> NDArray[Any]:
+def array(stored: Stored, least: type[np.floating[Any]] | None = None) -> NDArray[Any]:
     """Return a whole array in its shape, of a dtype that holds each of its numbers exactly.
 
-    The dtypes are those of `initaudit.checkpoint.dtypes.values`.
+    The dtypes are those of `initaudit.checkpoint.dtypes.values`; real floats narrower than
+    ``least`` are widened to it. The numbers are decoded piece by piece into the result, so that
+    there is no second copy of them.
 
     Raises:
         CheckpointError: as ``stored.pieces``.
     """
-    raw = np.empty(stored.nbytes, dtype=np.uint8)
+    kind = decode(np.empty(0, np.uint8), stored.dtype).dtype
+    if least is not None and kind.kind == "f":
+        kind = np.promote_types(kind, least)
+    whole = np.empty(stored.count, kind)
     filled = 0
-    for piece in stored.pieces(_STEP):
-        raw[filled : filled + piece.size] = piece
-        filled += piece.size
-    return decode(raw, stored.dtype).reshape(stored.shape)
+    for piece in stored.pieces(_STEP * unit(stored.dtype)):
+        numbers = decode(piece, stored.dtype)
+        whole[filled : filled + numbers.size] = numbers
+        filled += numbers.size
+    return whole.reshape(stored.shape)
 
 
 def _chosen(path: Path) -> tuple[Path, list[Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,15 +11,20 @@ import numpy as np
 
 from initaudit.graph import placed
 from initaudit.network import Layer, Network
-from initaudit.replica.engine import Load, forward, places
+from initaudit.replica.engine import OVERFLOW, Keep, forward, places
+from initaudit.replica.loading import Arrays, Load, Real, loader
 from initaudit.special import Array
 
 SMALLEST = 64
 """Fewest samples that are measured with, however large the network is."""
 
+FEWEST_SEQUENCES = 16
+"""Fewest samples of a network of tokens: each position of a sequence is one for its weights."""
+
 _PRODUCTS = 2e10
-_BYTES = 512 * 2**20
+_BYTES = 2**30
 _COPIES = 4
+_SINGLE_FROM = 4e9
 _TRIAL = 2
 _SALT = 0x1A0D17
 _STREAMS: Mapping[str, int] = {"signals": 0, "labels": 1}
@@ -28,22 +34,31 @@ Stream = Literal["signals", "labels"]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What one sample costs: multiplications forward and numbers held; and the parameters."""
+    """What one sample costs: multiplications forward and numbers held; and the parameters.
+
+    ``least`` is the fewest samples that are measured with.
+    """
 
     products: float
     numbers: int
     parameters: int
+    least: int = SMALLEST
 
     def samples(self, wanted: int, *, passes: int = 1) -> int:
         """Return how many samples keep ``passes`` forward passes within the budget.
 
-        That is 2e10 multiplications and 512 MiB; `SMALLEST` samples are used even beyond it.
+        That is 2e10 multiplications and 1 GiB of activations; ``least`` samples are used even
+        beyond it.
         """
         most = min(
             _PRODUCTS / (passes * max(self.products, 1.0)),
             _BYTES / (8 * _COPIES * max(self.numbers, 1)),
         )
-        return min(wanted, max(SMALLEST, int(most)))
+        return min(wanted, max(self.least, int(most)))
+
+    def dtype(self, samples: int) -> Real:
+        """Return the precision: single where a forward pass takes over 4e9 multiplications."""
+        return np.float32 if self.products * samples > _SINGLE_FROM else np.float64
 
 
 def generator(seed: int, stream: Stream = "signals") -> np.random.Generator:
@@ -61,7 +76,9 @@ def sources(network: Network) -> tuple[Layer, ...]:
     return tuple(x for x in network.layers if x.op == "input" and x.name in inside)
 
 
-def draw(network: Network, samples: int, random: np.random.Generator) -> dict[str, Array]:
+def draw(
+    network: Network, samples: int, random: np.random.Generator, dtype: Real = np.float64
+) -> dict[str, Array]:
     """Return N(0, 1) inputs, or evenly drawn tokens, for each input layer of known shape."""
     found: dict[str, Any] = {}
     for layer in sources(network):
@@ -72,24 +89,47 @@ def draw(network: Network, samples: int, random: np.random.Generator) -> dict[st
         if isinstance(tokens, int):
             found[layer.name] = random.integers(0, tokens, (samples, *shape))
         else:
-            found[layer.name] = random.standard_normal((samples, *shape))
+            found[layer.name] = random.standard_normal((samples, *shape), dtype=dtype)
     return found
+
+
+def measured(network: Network, arrays: Arrays) -> tuple[Size, Load]:
+    """Return what a sample costs, and what loads the weights in single precision.
+
+    Where they, or the signal, leave that, the cost is measured in double precision.
+    """
+    load = loader(arrays, np.float32)
+    cost, stopped = _trial(network, load, np.float32)
+    if any(lost_in_single(reason) for reason in stopped.values()):
+        cost = size(network, loader(arrays))
+    return cost, load
+
+
+def lost_in_single(reason: str) -> bool:
+    """Return whether a layer may have stopped for want of range alone."""
+    return reason == OVERFLOW or reason.endswith("is not finite")
 
 
 def size(network: Network, load: Load) -> Size:
     """Measure what a sample costs with a pass of two."""
-    inputs = draw(network, _TRIAL, generator(0))
-    tape = forward(network, load, inputs, keep=False)
+    return _trial(network, load, np.float64)[0]
+
+
+def _trial(network: Network, load: Load, dtype: Real) -> tuple[Size, Mapping[str, str]]:
+    inputs = draw(network, _TRIAL, generator(0), dtype)
+    tape = forward(network, load, inputs, keep=Keep(frozenset(), frozenset()), dtype=dtype)
     products, numbers = 0.0, 0
     held: dict[str, int] = {}
     for layer in network.layers:
-        output = tape.outputs.get(layer.name)
-        if output is None:
+        shape = tape.shapes.get(layer.name)
+        if shape is None:
             continue
-        numbers += output.size // _TRIAL
+        numbers += math.prod(shape) // _TRIAL
         weights = [p.tensor for p in layer.params if p.tensor is not None]
         held |= {tensor.name: tensor.count for tensor in weights}
         if layer.op != "embedding":
-            sites = places(output, tape.axes[layer.name])
+            sites = places(shape, tape.axes[layer.name])
             products += float(sum(tensor.count for tensor in weights)) * sites
-    return Size(products, numbers, sum(held.values()))
+    sequences = any(isinstance(x.attributes.get("tokens"), int) for x in sources(network))
+    least = FEWEST_SEQUENCES if sequences else SMALLEST
+    return Size(products, numbers, sum(held.values()), least), tape.stopped

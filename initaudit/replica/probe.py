@@ -10,8 +10,9 @@ import numpy as np
 
 from initaudit import graph
 from initaudit.network import Layer, Network
-from initaudit.replica.engine import Arrays, Load, backward, forward, loader
-from initaudit.replica.inputs import draw, generator, size
+from initaudit.replica.engine import Keep, backward, forward
+from initaudit.replica.inputs import draw, generator, measured
+from initaudit.replica.loading import Arrays, Load, Real, loader
 from initaudit.replica.ops.op import OpError
 from initaudit.replica.run import SAMPLES, measure
 from initaudit.replica.trace import Trace
@@ -27,6 +28,9 @@ _WIDE = 128
 """Fan-in above which the learning rate of a weight falls as 1 / fan_in."""
 
 _MOST = 1 << 25
+
+_DEAREST = 2e10
+"""Multiplications of a forward pass of all samples; the probe takes some 27 times as many."""
 
 
 def probe(
@@ -52,25 +56,33 @@ def probe(
     2021 (maximal update parametrisation).
 
     Returns:
-        None where the input does not reach a head, or the network is too large (over 2^25 weights).
+        None where the input does not reach a head, or the network is too large: over 2^25 weights
+            or 2e10 multiplications.
     """
     taken = network if activation is None else network.with_activation(activation)
     head = graph.head(taken)
-    load = loader(arrays)
-    cost = size(taken, load)
-    if head is None or not 0 < cost.parameters <= _MOST:
+    if head is None:
         return None
+    cost, _ = measured(taken, arrays)
     count = cost.samples(samples)
-    inputs = draw(taken, count, generator(seed))
-    task = _Task(taken, inputs, head.name, batch_statistics)
-    weights = _weights(taken, load)
+    if not 0 < cost.parameters <= _MOST or cost.products * count > _DEAREST:
+        return None
+    dtype = cost.dtype(count)
+    inputs = draw(taken, count, generator(seed), dtype)
+    task = _Task(taken, inputs, head.name, batch_statistics, dtype)
+    weights = _weights(taken, loader(arrays, dtype), dtype)
     if weights is None:
         return None
     note = _train(task, weights, seed, steps, learning_rate)
     if note == _NO_HEAD:
         return None
     trace = measure(
-        taken, loader(weights.__getitem__), count, seed, batch_statistics=batch_statistics
+        taken,
+        loader(weights.__getitem__, dtype),
+        count,
+        seed,
+        batch_statistics=batch_statistics,
+        dtype=dtype,
     )
     return trace if note is None else replace(trace, notes=(*trace.notes, note))
 
@@ -81,12 +93,13 @@ class _Task:
     inputs: Mapping[str, Array]
     head: str
     batch_statistics: bool
+    dtype: Real = np.float64
 
 
 _NO_HEAD = "the input does not reach the head"
 
 
-def _weights(network: Network, load: Load) -> dict[str, Array] | None:
+def _weights(network: Network, load: Load, dtype: Real) -> dict[str, Array] | None:
     """Return copies of the arrays of placed layers by stored name, None where one is missing."""
     found: dict[str, Array] = {}
     inside = graph.placed(network)
@@ -99,7 +112,7 @@ def _weights(network: Network, load: Load) -> dict[str, Array] | None:
             return None
         for param in layer.params:
             if param.tensor is not None:
-                found[param.tensor.name] = np.array(by_role[param.name], np.float64)
+                found[param.tensor.name] = np.array(by_role[param.name], dtype)
     return found
 
 
@@ -107,20 +120,27 @@ def _train(
     task: _Task, weights: dict[str, Array], seed: int, steps: int, learning_rate: float
 ) -> str | None:
     """Move the weights in place; return why that ended early, if it did."""
-    first = {name: np.zeros(array.shape) for name, array in weights.items()}
-    second = {name: np.zeros(array.shape) for name, array in weights.items()}
+    first = {name: np.zeros_like(array) for name, array in weights.items()}
+    second = {name: np.zeros_like(array) for name, array in weights.items()}
     rates = {name: learning_rate * scale for name, scale in _scales(task.network).items()}
     labels: Array | None = None
     with np.errstate(all="ignore"):
         for step in range(1, steps + 1):
-            load = loader(weights.__getitem__)
-            tape = forward(task.network, load, task.inputs, batch_statistics=task.batch_statistics)
+            load = loader(weights.__getitem__, task.dtype)
+            tape = forward(
+                task.network,
+                load,
+                task.inputs,
+                batch_statistics=task.batch_statistics,
+                keep=Keep(outputs=frozenset({task.head})),
+                dtype=task.dtype,
+            )
             if task.head not in tape.outputs:
                 reason = tape.stopped.get(task.head, "")
                 return _NO_HEAD if step == 1 else f"the probe ended after step {step - 1}: {reason}"
             logits, axis = tape.outputs[task.head], tape.axes[task.head]
             if labels is None:
-                labels = _labels(logits, axis, seed)
+                labels = _labels(logits, axis, seed).astype(task.dtype, copy=False)
             gradients: dict[str, Array] = {}
             cotangents = {task.head: _d_loss(logits, axis, labels)}
             for found in backward(task.network, load, tape, cotangents):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
 
 import numpy as np
@@ -12,9 +12,12 @@ import numpy as np
 from initaudit import graph
 from initaudit.network import Layer, Network
 from initaudit.replica import statistics, tokens
-from initaudit.replica.engine import Arrays, Load, Tape, backward, forward, loader
-from initaudit.replica.inputs import draw, generator, size, sources
+from initaudit.replica.engine import Keep, Tape, backward, forward, upstream
+from initaudit.replica.inputs import draw, generator, lost_in_single, measured, sources
+from initaudit.replica.loading import Arrays, Load, Real, loader
+from initaudit.replica.moving import Base, few, sensitivity
 from initaudit.replica.ops.activations import function_of
+from initaudit.replica.ops.product import Gradient, size
 from initaudit.replica.points import Point, below_heads, hidden
 from initaudit.replica.trace import Signal, Trace
 from initaudit.special import Array
@@ -22,7 +25,8 @@ from initaudit.special import Array
 SAMPLES = 256
 _MIN_INPUT_RANK = 4.0
 _MIN_WIDTH = 2
-_STEP = 1e-3
+_FAINT = 1e-30
+"""Mean square above which single precision holds a signal."""
 
 
 def run(
@@ -40,7 +44,9 @@ def run(
         network: as a reader gives it; input layers tell the ``shape`` of a sample and, for whole
             numbers, how many ``tokens`` there are.
         arrays: returns the array of a stored tensor by its name; KeyError where there is none.
-        samples: how many inputs are drawn; fewer, but at least 64, where the network is large.
+        samples: how many inputs are drawn; fewer, but at least 64, where the network is large, and
+            at least 16 sequences of tokens. A large network is computed in single precision, and
+            again in double precision where that loses the signal.
         seed: of `initaudit.replica.inputs.generator`; inputs are drawn first, then the cotangents,
             then the direction of the sensitivity.
         activation: stands in for every unknown activation.
@@ -48,30 +54,55 @@ def run(
             running ones, as in a trained network.
     """
     taken = network if activation is None else network.with_activation(activation)
-    load = loader(arrays)
-    count = size(taken, load).samples(samples)
-    return measure(taken, load, count, seed, batch_statistics=batch_statistics)
+    cost, load = measured(taken, arrays)
+    count = cost.samples(samples)
+    if cost.dtype(count) is np.float32:
+        trace = measure(
+            taken, load, count, seed, batch_statistics=batch_statistics, dtype=np.float32
+        )
+        if not _lost(taken, trace):
+            return trace
+    return measure(taken, loader(arrays), count, seed, batch_statistics=batch_statistics)
 
 
 def measure(
-    network: Network, load: Load, samples: int, seed: int, *, batch_statistics: bool
+    network: Network,
+    load: Load,
+    samples: int,
+    seed: int,
+    *,
+    batch_statistics: bool,
+    dtype: Real = np.float64,
 ) -> Trace:
-    """Return what a network does with exactly this many samples; see `run`."""
+    """Return what a network does with exactly this many samples, computed in ``dtype``.
+
+    Outputs are measured as they come up, and nothing is held that backward does not need.
+    """
     random = generator(seed)
-    inputs = draw(network, samples, random)
+    inputs = draw(network, samples, random, dtype)
+    points = hidden(network)
+    behind = frozenset(point.behind for point in points)
+    base = Base(network, inputs, behind, few(samples, dtype))
+    signals: dict[str, Signal] = {}
+
+    def see(layer: Layer, x: Array, axis: int, read: tuple[Array, ...]) -> None:
+        signals[layer.name] = _forward_signal(layer, x, axis, read)
+        base.see(layer, x)
+
     with np.errstate(all="ignore"):
-        pass_ = _Pass(network, load, inputs, batch_statistics)
-        tape = forward(network, load, inputs, batch_statistics=batch_statistics)
-        signals = {
-            layer.name: _forward_signal(layer, tape)
-            for layer in network.layers
-            if layer.name in tape.outputs
-        }
-        points = tuple(p for p in hidden(network) if p.behind in tape.outputs)
-        _differentiate(network, load, tape, points, random, signals)
+        tape = forward(
+            network,
+            load,
+            inputs,
+            batch_statistics=batch_statistics,
+            keep=Keep(frozenset(), _differentiated(network, points, dtype)),
+            dtype=dtype,
+            see=see,
+        )
+        points = tuple(p for p in points if p.behind in signals)
+        _differentiate(network, load, tape, points, random, signals, dtype)
         rank = _input_rank(network, inputs)
         least, where = _least(points, signals, rank)
-        tape.caches.clear()
         return Trace(
             signals=signals,
             samples=samples,
@@ -80,24 +111,44 @@ def measure(
             backward_ratio=_ratio(*_ends(points, signals, "gradient_power", backwards=False)),
             effective_rank_min=least,
             effective_rank_layer=where,
-            sensitivity=_sensitivity(pass_, tape, points, random),
+            sensitivity=sensitivity(
+                base, load, random, batch_statistics=batch_statistics, dtype=dtype
+            ),
             stopped=tuple(tape.stopped.items()),
             hidden=tuple(point.behind for point in points),
+            activation_bytes=tape.held.peak,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    network: Network
-    load: Load
-    inputs: Mapping[str, Array]
-    batch_statistics: bool
+def _lost(network: Network, trace: Trace) -> bool:
+    """Return whether single precision may have lost the signal: beyond its range, or in rounding.
+
+    A layer that gives nothing but zeros although its weight and its input are others has lost it.
+    """
+    if any(lost_in_single(reason) for _, reason in trace.stopped):
+        return True
+    for signal in trace.signals.values():
+        for power in (signal.second_moment, signal.gradient_power, signal.weight_grad_power):
+            if power is not None and not (power == 0.0 or _FAINT < power < math.inf):
+                return True
+    if any(
+        trace.signals[name].effective_rank == 0.0 and trace.signals[name].second_moment
+        for name in trace.hidden
+    ):
+        return True
+    for layer in graph.weighted(network):
+        mine = trace.signals.get(layer.name)
+        if mine is not None and mine.second_moment == 0.0:
+            above = trace.signals[layer.inputs[0]].second_moment
+            weights = [p.tensor for p in layer.params if p.name == "weight" and p.tensor]
+            if above and any(t.minimum or t.maximum for t in weights):
+                return True
+    return False
 
 
-def _forward_signal(layer: Layer, tape: Tape) -> Signal:
-    x, axis = tape.outputs[layer.name], tape.axes[layer.name]
+def _forward_signal(layer: Layer, x: Array, axis: int, read: tuple[Array, ...]) -> Signal:
     signal = Signal(x.shape[1:], x.shape[axis] if x.ndim > 1 else 1)
-    if np.issubdtype(x.dtype, np.integer) or not x.size:
+    if x.dtype.kind != "f" or not x.size:
         return signal
     mean, std, second = statistics.moments(x)
     counts, low, high = statistics.histogram(x)
@@ -112,18 +163,13 @@ def _forward_signal(layer: Layer, tape: Tape) -> Signal:
         effective_rank=statistics.participation(x, axis) if x.ndim > 1 else None,
         cosine=statistics.cosine(x),
         token_cosine=tokens.token_cosine(x),
-        entropy=_entropy(layer, tape),
+        entropy=(
+            tokens.attention_entropy(layer.attributes, read) if layer.op == "attention" else None
+        ),
         histogram=counts,
         low=low,
         high=high,
     )
-
-
-def _entropy(layer: Layer, tape: Tape) -> float | None:
-    if layer.op != "attention":
-        return None
-    inputs = tuple(tape.outputs[name] for name in layer.inputs)
-    return tokens.attention_entropy(layer.attributes, inputs)
 
 
 def _plateaus(layer: Layer, x: Array, axis: int) -> tuple[float | None, float | None]:
@@ -131,8 +177,25 @@ def _plateaus(layer: Layer, x: Array, axis: int) -> tuple[float | None, float | 
     if layer.op != "activation":
         return None, None
     function = function_of(layer.attributes)
-    saturated = None if function.saturated is None else float(function.saturated(x).mean())
+    saturated = None if function.saturated is None else statistics.share(x, function.saturated)
     return saturated, statistics.dead_share(x, axis) if function.rectifier else None
+
+
+def _differentiated(network: Network, points: tuple[Point, ...], dtype: Real) -> frozenset[str]:
+    """Return the layers whose backward will be asked for."""
+    entries = below_heads(network) or tuple(point.behind for point in points[-1:])
+    found = frozenset(name for entry in entries for name in upstream(network, entry))
+    apart = {head.name for head in graph.heads(network) if not _expected(head, dtype)}
+    return found | apart
+
+
+def _expected(head: Layer, dtype: Real) -> bool:
+    """Return whether the gradient of a head's weight is taken at its expectation.
+
+    Of a large network the head is often by far the largest layer, a row for each token, and the
+    cotangent would be as large as its output.
+    """
+    return head.op == "linear" and dtype is np.float32
 
 
 def _differentiate(
@@ -142,46 +205,71 @@ def _differentiate(
     points: tuple[Point, ...],
     random: np.random.Generator,
     signals: dict[str, Signal],
+    dtype: Real,
 ) -> None:
     """Send standard normal cotangents backward from below the heads and record what arrives.
 
     Where no head was reached one enters at the last hidden layer that was. The heads' own weights
-    get their gradients from cotangents at their outputs.
+    get their gradients from cotangents at their outputs; in single precision that of a linear head
+    is its expectation, rows x mean square of the input for each entry.
     """
-    entries = [name for name in below_heads(network) if name in tape.outputs]
+    entries = [name for name in below_heads(network) if name in tape.shapes]
     if not entries and points:
         entries = [points[-1].behind]
-    cotangents = {name: random.standard_normal(tape.outputs[name].shape) for name in entries}
-    for step in backward(network, load, tape, cotangents):
+    cotangents = {name: random.standard_normal(tape.shapes[name], dtype=dtype) for name in entries}
+    steps = backward(network, load, tape, cotangents, lean=True)
+    del cotangents
+    for step in steps:
         name = step.layer.name
-        if step.layer.op == "input":
-            continue
-        _, std, power = statistics.moments(step.d_output)
-        weight_std, weight_power = _weight_gradient(step.d_params)
-        signals[name] = replace(
-            signals[name],
-            gradient_std=std,
-            gradient_power=power,
-            weight_grad_std=weight_std,
-            weight_grad_power=weight_power,
-        )
+        if step.layer.op != "input":
+            _, std, power = statistics.moments(step.d_output)
+            weight_std, weight_power = _weight_gradient(step.gradients)
+            signals[name] = replace(
+                signals[name],
+                gradient_std=std,
+                gradient_power=power,
+                weight_grad_std=weight_std,
+                weight_grad_power=weight_power,
+            )
+        del step
     for head in graph.heads(network):
-        if head.name not in tape.caches:
+        if head.name not in tape.shapes:
             continue
-        cotangent = random.standard_normal(tape.outputs[head.name].shape)
-        step = next(backward(network, load, tape, {head.name: cotangent}))
-        weight_std, weight_power = _weight_gradient(step.d_params)
+        if _expected(head, dtype):
+            rows = math.prod(tape.shapes[head.inputs[0]][:-1])
+            second = signals[head.inputs[0]].second_moment
+            weight_power = None if second is None else rows * second
+            weight_std = None if weight_power is None else math.sqrt(weight_power)
+        else:
+            cotangent = random.standard_normal(tape.shapes[head.name], dtype=dtype)
+            step = next(backward(network, load, tape, {head.name: cotangent}, lean=True))
+            weight_std, weight_power = _weight_gradient(step.gradients)
         signals[head.name] = replace(
             signals[head.name], weight_grad_std=weight_std, weight_grad_power=weight_power
         )
 
 
-def _weight_gradient(d_params: Mapping[str, Array]) -> tuple[float | None, float | None]:
-    matrices = [d.ravel() for d in d_params.values() if d.ndim > 1]
+def _weight_gradient(gradients: Mapping[str, Gradient]) -> tuple[float | None, float | None]:
+    """Return standard deviation and mean square of all gradients of two dimensions or more."""
+    matrices = [g for g in gradients.values() if len(g.shape) > 1]
     if not matrices:
         return None, None
-    _, std, power = statistics.moments(np.concatenate(matrices))
-    return std, power
+    count = sum(size(g) for g in matrices)
+    mean, power = 0.0, 0.0
+    for gradient in matrices:
+        part = size(gradient) / count
+        own_mean, own_power = _mean_and_power(gradient)
+        mean += part * own_mean
+        power += part * own_power
+    return math.sqrt(max(power - mean * mean, 0.0)), power
+
+
+def _mean_and_power(gradient: Gradient) -> tuple[float, float]:
+    if isinstance(gradient, np.ndarray):
+        mean, _, power = statistics.moments(gradient)
+        return mean, power
+    total, squares = gradient.sums()
+    return total / size(gradient), squares / size(gradient)
 
 
 def _input_rank(network: Network, inputs: Mapping[str, Array]) -> float | None:
@@ -233,45 +321,3 @@ def _ratio(above: float | None, below: float | None) -> float | None:
     if above == 0.0:
         return 0.0
     return above / below if below > 0.0 and math.isfinite(above) else math.inf
-
-
-def _sensitivity(
-    pass_: _Pass, tape: Tape, points: tuple[Point, ...], random: np.random.Generator
-) -> float | None:
-    """Return how much more a small step moves the last hidden layer than a linear map would.
-
-    Tokens cannot be moved: behind them the tables' outputs are.
-    """
-    if not points:
-        return None
-    end = points[-1].behind
-    network = pass_.network
-    moved = dict(pass_.inputs)
-    for layer in network.layers:
-        base = tape.outputs.get(layer.name)
-        from_tokens = layer.op == "embedding" and layer.inputs and layer.inputs[0] in pass_.inputs
-        if base is None or np.issubdtype(base.dtype, np.integer):
-            continue
-        if layer.op == "input" or from_tokens:
-            moved[layer.name] = base + _STEP * _direction(base, random)
-    near = forward(
-        network, pass_.load, moved, batch_statistics=pass_.batch_statistics, keep=False
-    ).outputs.get(end)
-    if near is None:
-        return None
-    here = tape.outputs[end]
-    scale = float(np.abs(here).max(initial=0.0))
-    if scale == 0.0:
-        return None
-    spread = float(np.square((here - here.mean(0)) / scale).mean())
-    if spread <= statistics.RESIDUE * float(np.square(here / scale).mean()):
-        return None
-    return float(np.square((near - here) / scale).mean()) / (_STEP**2 * spread)
-
-
-def _direction(x: Array, random: np.random.Generator) -> Array:
-    d = random.standard_normal(x.shape)
-    flat, given = d.reshape(len(d), -1), x.reshape(len(x), -1)
-    size_ = np.linalg.norm(flat, axis=1) / np.maximum(np.linalg.norm(given, axis=1), 1e-300)
-    direction: Array = (flat / size_[:, None]).reshape(x.shape)
-    return direction

@@ -61,7 +61,8 @@ class Trace:
     ``hidden`` names the outputs of the hidden layers that every path crosses, in order: those that
     the effective rank is judged by. ``stopped`` are placed layers without an output, each with its
     reason. ``samples`` is the number of inputs, smaller than asked for where the network is large.
-    ``notes`` say what else to know.
+    ``notes`` say what else to know. ``activation_bytes`` is the most memory that outputs, what
+    backward needs of them and gradients took at one time.
     """
 
     signals: Mapping[str, Signal]
@@ -75,3 +76,4 @@ class Trace:
     stopped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    activation_bytes: int = 0

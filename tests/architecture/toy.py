@@ -79,7 +79,7 @@ def network(held: Arrays, *folders: Path, config: dict[str, Any] | None = None) 
     checkpoint = from_mapping(held, "memory")
     if config is not None:
         checkpoint = replace(checkpoint, config=understood(config, "config.json"))
-    tensors, _ = _measured(checkpoint, options, quiet)
+    tensors, _ = _measured(checkpoint, None, options, quiet)
     return rebuilt(checkpoint, tensors, options)
 
 

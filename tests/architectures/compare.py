@@ -99,9 +99,9 @@ def rebuilt(path: Path) -> tuple[Network, Callable[[str], Array]]:
     """The network of a checkpoint and its arrays, as `initaudit.auditing` builds them."""
     options = Options()
     checkpoint = reading.read_checkpoint(path)
-    tensors, _ = auditing._measured(checkpoint, options, auditing.quiet)
+    tensors, _ = auditing._measured(checkpoint, None, options, auditing.quiet)
     network = auditing.rebuilt(checkpoint, tensors, options)
-    return network, auditing._reader(checkpoint)
+    return network, auditing._reader(checkpoint, None)
 
 
 def compare(

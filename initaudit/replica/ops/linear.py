@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from initaudit.replica.ops.op import Attributes, Cache, Inputs, Op, OpError, Params, need, real
+from initaudit.replica.ops.product import Gradient, Product, Rows, dense
 from initaudit.special import Array
 
 
@@ -23,10 +24,17 @@ def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
 
 
 def _backward(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    d_inputs, d_params = _products(cache, params, d_output)
+    return d_inputs, {role: dense(gradient) for role, gradient in d_params.items()}
+
+
+def _products(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Gradient]]:
     x, swapped = cache
     matrix = params["weight"] if swapped else params["weight"].T
     rows, d_rows = x.reshape(-1, x.shape[-1]), d_output.reshape(-1, d_output.shape[-1])
-    d_params = {"weight": rows.T @ d_rows if swapped else d_rows.T @ rows}
+    d_params: dict[str, Gradient] = {
+        "weight": Product(rows, d_rows) if swapped else Product(d_rows, rows)
+    }
     if "bias" in params:
         d_params["bias"] = d_rows.sum(0)
     return (d_output @ matrix.T,), d_params
@@ -44,11 +52,17 @@ def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
 
 
 def _scatter(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    d_inputs, d_params = _rows(cache, params, d_output)
+    return d_inputs, {role: dense(gradient) for role, gradient in d_params.items()}
+
+
+def _rows(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Gradient]]:
     tokens, factor = cache
-    d_table = np.zeros(params["weight"].shape, d_output.dtype)
-    np.add.at(d_table, tokens.ravel(), factor * d_output.reshape(-1, d_output.shape[-1]))
+    values = d_output.reshape(-1, d_output.shape[-1])
+    values = values if factor == 1.0 else values * factor
+    d_table = Rows(tokens.ravel(), values, len(params["weight"]))
     return (np.zeros(tokens.shape, d_output.dtype),), {"weight": d_table}
 
 
-linear = Op(_forward, _backward, "last")
-embedding = Op(_look_up, _scatter, "last")
+linear = Op(_forward, _backward, "last", lazy=_products)
+embedding = Op(_look_up, _scatter, "last", lazy=_rows)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from initaudit.network import Attribute
+from initaudit.replica.ops.product import Gradient
 from initaudit.special import Array
 
 Attributes = Mapping[str, Attribute]
@@ -38,13 +39,15 @@ class Op:
     one, that of the first input (``same``), or a function of the attributes, of that axis and of
     the shapes of the first input and of the output.
     ``axis`` is what the attribute ``axis`` is where a layer has none; None stands for the axis of
-    the features of the first input.
+    the features of the first input. ``lazy`` is
+    ``backward`` for whom the moments of the parameters' gradients are enough.
     """
 
     forward: Callable[[Attributes, Inputs, Params], tuple[Array, Cache]]
     backward: Callable[[Cache, Params, Array], tuple[Inputs, dict[str, Array]]]
     features: Features = "same"
     axis: int | None = None
+    lazy: Callable[[Cache, Params, Array], tuple[Inputs, Mapping[str, Gradient]]] | None = None
 
     def features_at(self, attributes: Attributes, near: int, given: Shape, output: Shape) -> int:
         """Return the axis of the features of an output, ``near`` being that of the first input."""
