@@ -214,8 +214,11 @@ def _multiplied(file: File, operation: ast.BinOp) -> Iterator[Hit]:
 def _replaced(file: File, operation: ast.BinOp, held: ast.Call | None) -> bool:
     """Return whether the places are assigned one by one later, as where the list was a stand-in."""
     owner = file.module.class_of(operation)
-    names = {dotted(t) for node in (operation, held) if node is not None
-             for t in getattr(file.module.statement(node), "targets", [])}  # fmt: skip
+    own = [file.module.statement(node) for node in (operation, held) if node is not None]
+    names = {
+        dotted(t) for node in own for t in getattr(node, "targets", [])
+        if not isinstance(t, ast.Subscript)
+    }  # fmt: skip
     return any(
         isinstance(target, ast.Subscript) and dotted(target) in names
         for one in file.module.assigns
