@@ -107,6 +107,28 @@ def _inherited(project: Project, owner: str, name: str) -> bool:
 _ROOTS = frozenset({"Module", "Layer", "object", "ABC", "Generic", "Sequential", "ModuleList"})
 
 
+def _weightless(project: Project, name: str) -> bool:
+    """Whether a class is no module, or one that is not seen to make weights."""
+    if name not in project.classes or "Module" not in project.ancestors(name):
+        return True
+    seen: set[str] = set()
+    left = [name]
+    while left:
+        one = left.pop()
+        if one in _WEIGHTED:
+            return False
+        if one in seen:
+            continue
+        seen.add(one)
+        if one in project.classes and "Module" in project.ancestors(one):
+            left += project.parts.get(one, frozenset())
+            left += project.ancestors(one)
+    return True
+
+
+_WEIGHTED = frozenset({"Linear", "Conv1d", "Conv2d", "Conv3d", "Embedding", "Parameter"})
+
+
 def _unfilled(project: Project, name: str, kind: str) -> bool:
     """Whether the functions of that name, if there are any, do not all fill such layers."""
     found = [one.fillers[name] for one in project.outlines if name in one.fillers]
@@ -121,6 +143,7 @@ DOUBTS: Mapping[str, Callable[..., bool]] = {
     "written": _written,
     "handled": _handled,
     "completed": _completed,
+    "weightless": _weightless,
     "unknown base": _unknown_base,
     "dispatched": _dispatched,
     "inherited": _inherited,
@@ -128,4 +151,4 @@ DOUBTS: Mapping[str, Callable[..., bool]] = {
 """Doubts: (tested, class), (derived, class), (filled, class, kind of pass),
 (written, attribute), (inherited, class, method), (unfilled, function, class),
 (dispatched, method, number of arguments, class), (handled, class, attribute),
-(completed, class, attribute), (unknown base, class)."""
+(completed, class, attribute), (unknown base, class), (weightless, class)."""

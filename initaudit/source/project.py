@@ -156,6 +156,15 @@ class Project:
         return found
 
     @cached_property
+    def parts(self) -> Mapping[str, frozenset[str]]:
+        """What each class calls by a capitalised name: the objects that it is made of."""
+        found: dict[str, set[str]] = {}
+        for part, makers in self.makers.items():
+            for maker in makers:
+                found.setdefault(maker, set()).add(part)
+        return {maker: frozenset(parts) for maker, parts in found.items()}
+
+    @cached_property
     def passes(self) -> Mapping[str, frozenset[str]]:
         """The kinds of passes over all parameters that each class runs."""
         found: dict[str, frozenset[str]] = {}

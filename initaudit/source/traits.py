@@ -247,12 +247,18 @@ def _general_loops(file: File) -> Iterator[tuple[ast.For, str]]:
 
 
 def _narrowed(file: File, loop: ast.For) -> tuple[str, ...]:
-    """Return the classes that tests around a loop over ``x.parameters()`` narrow x to."""
+    """Return the classes that tests around a loop over ``x.parameters()`` narrow x to.
+
+    None where one of them is a base of the class around: those may be its own objects.
+    """
     for call in ast.walk(loop.iter):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-            owner = call.func.value
-            if call.func.attr in _EVERY and isinstance(owner, ast.Name):
-                return narrowed_to(file, loop, owner.id)
+            over = call.func.value
+            if call.func.attr in _EVERY and isinstance(over, ast.Name):
+                kinds = narrowed_to(file, loop, over.id)
+                owner = file.class_of(loop) if kinds else None
+                bases = () if owner is None else {b for one in owner.lineage() for b in one.bases}
+                return () if any(kind in bases for kind in kinds) else kinds
     return ()
 
 
