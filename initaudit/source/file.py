@@ -123,6 +123,13 @@ class File:
         return passes(self)
 
     @cached_property
+    def passes_by_kind(self) -> Mapping[str, frozenset[str]]:
+        """The passes over all parameters of objects of one class, by class (see `traits`)."""
+        from initaudit.source.traits import passes_by_kind
+
+        return passes_by_kind(self)
+
+    @cached_property
     def makers(self) -> Mapping[str, set[ast.ClassDef | None]]:
         """Which classes make an object of each capitalised name."""
         from initaudit.source.traits import makers
