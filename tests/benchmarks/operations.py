@@ -22,12 +22,12 @@ THREADS = next((b for a, b in zip(sys.argv, sys.argv[1:], strict=False) if a == 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = THREADS  # read when NumPy is imported
 
-import numpy as np
-import torch
-import torch.nn.functional as functional
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as functional  # noqa: E402
 
-from initaudit.network import Attribute
-from initaudit.replica.ops import OPS
+from initaudit.network import Attribute  # noqa: E402
+from initaudit.replica.ops import OPS  # noqa: E402
 
 Shape = tuple[int, ...]
 Torch = Callable[..., Any]
@@ -54,10 +54,10 @@ def _batch(x: Any, p: Mapping[str, Any]) -> Any:
     return functional.batch_norm(x, None, None, p["weight"], p["bias"], training=True)
 
 
-def _attend(causal: bool) -> Torch:  # noqa: FBT001
+def _attend(*, causal: bool) -> Torch:
     def call(q: Any, k: Any, v: Any, p: Mapping[str, Any]) -> Any:
-        split = (x.unflatten(-1, (12, -1)).transpose(1, 2) for x in (q, k, v))
-        attended = functional.scaled_dot_product_attention(*split, is_causal=causal)
+        q, k, v = (x.unflatten(-1, (12, -1)).transpose(1, 2) for x in (q, k, v))
+        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
         return attended.transpose(1, 2).flatten(2)
 
     return call
