@@ -136,13 +136,10 @@ class File:
 
         return makers(self.module)
 
-    @cached_property
+    @property
     def mentions(self) -> Mapping[str, list[ast.Attribute]]:
         """Every attribute access of the file, by the attribute's name."""
-        found: dict[str, list[ast.Attribute]] = {}
-        for node in self.module.attributes:
-            found.setdefault(node.attr, []).append(node)
-        return found
+        return self.module.mentions
 
     @cached_property
     def strings(self) -> frozenset[str]:

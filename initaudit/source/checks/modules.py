@@ -31,7 +31,7 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
     if not any(function.name in _FORWARD.values() for function in subject.module.functions):
         return
     for call in subject.module.calls:
-        if not last_word(call)[:1].isupper():
+        if not last_word(call)[:1].isupper() or _surely_elsewhere(subject, call):
             continue
         found = _forward(subject, call)
         if found is None:
@@ -48,6 +48,15 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
             severity=Severity.NOTE if mild else None,
             related=(subject.site(method),) if method.lineno != call.lineno else (),
         )
+
+
+def _surely_elsewhere(file: File, call: ast.Call) -> bool:
+    """Return whether the function around a call is a method, and no forward pass; it is cheap."""
+    function = file.module.function(call)
+    if function is None:
+        return True
+    method = isinstance(file.module.scope(function), ast.ClassDef)
+    return method and function.name not in _FORWARD.values()
 
 
 def _forward(file: File, call: ast.Call) -> tuple[Class, Function] | None:
