@@ -7,9 +7,9 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 
-from tests.architectures.__main__ import live  # noqa: E402
-from tests.architectures.compare import GRADIENT, STD  # noqa: E402
-from tests.architectures.zoo import EXAMPLES  # noqa: E402
+from tests.architectures.__main__ import live
+from tests.architectures.compare import GRADIENT, STD
+from tests.architectures.zoo import EXAMPLES
 
 EXACT = (
     "gpt2", "gpt_neox", "llama", "llama_tied", "mistral", "qwen2", "qwen3", "gemma", "gemma2",
