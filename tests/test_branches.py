@@ -97,13 +97,6 @@ def test_twins_behind_attention_are_named() -> None:
     assert "IA201" in said(filled(gpt2(), make))
 
 
-def test_equal_rows_of_an_output_projection_are_named() -> None:
-    def make(name: str, array: NDArray[Any]) -> NDArray[Any]:
-        return np.repeat(array[:, :1], WIDTH, 1) if name.endswith("attn.c_proj.weight") else array
-
-    assert "IA108" in said(filled(gpt2(), make))
-
-
 def _stored(path: Path, held: Weights) -> None:
     header: dict[str, Any] = {}
     body = b""
