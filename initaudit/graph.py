@@ -18,6 +18,9 @@ UNITWISE = NORMS | {
 """Operations that keep units (features, channels) apart or in place."""
 
 
+_OF_HEADS = NORMS | {"slice", "rotary", "scale", "bias", "identity", "reshape", "transpose"}
+"""Operations between a projection and the attention that reads it."""
+
 _Answer = TypeVar("_Answer")
 _REMEMBERED = 8
 
@@ -174,6 +177,26 @@ def trunk(network: Network) -> tuple[Layer, ...]:
     """
     crossed = bottlenecks(network)
     return tuple(layer for layer in hidden(network) if layer.name in crossed)
+
+
+def feeds_keys_or_values(network: Network, name: str) -> bool:
+    """Return whether a layer's units, perhaps cut, turned or normed, are keys or values.
+
+    Heads that start as copies of one another are a legal way from grouped heads to separate ones:
+    their queries differ.
+    """
+    layers, readers = by_name(network), consumers(network)
+    waiting, seen = [name], {name}
+    while waiting:
+        current = waiting.pop()
+        for reader in readers[current]:
+            layer = layers[reader]
+            if layer.op == "attention" and current in layer.inputs[1:3]:
+                return True
+            if layer.op in _OF_HEADS and reader not in seen:
+                seen.add(reader)
+                waiting.append(reader)
+    return False
 
 
 def ends_branch(network: Network, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from initaudit import graph
 from initaudit.claims import Hit, Limits, check
@@ -78,7 +79,8 @@ def vanishing_gradient(subject: Sent, limits: Limits) -> Iterator[Hit]:
     """The gradient's power at the first hidden layer is decades below the last one's."""
     ratio = subject.trace.backward_ratio
     if ratio is not None and ratio < limits["ratio"]:
-        yield _ratio_hit(subject, ratio, limits["ratio"], "gradient")
+        hit = _ratio_hit(subject, ratio, limits["ratio"], "gradient")
+        yield replace(hit, severity=Severity.NOTE) if _one_place(subject.network) else hit
 
 
 @check("IA206", "signal")
@@ -160,6 +162,16 @@ def _depth(network: Network) -> dict[str, int]:
 def _any_norm(network: Network) -> bool:
     inside = graph.placed(network)
     return any(x.op in graph.NORMS and x.name in inside for x in network.layers)
+
+
+def _one_place(network: Network) -> bool:
+    """Return whether the head reads one position of a sequence.
+
+    The last layers then have a gradient at that position alone, the first ones at all: their powers
+    do not compare.
+    """
+    inside = graph.placed(network)
+    return any(x.op == "take" and x.name in inside for x in network.layers)
 
 
 def _rank_margin(value: float, limit: float) -> float | None:

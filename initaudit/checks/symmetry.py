@@ -38,6 +38,8 @@ def duplicated_rows(subject: Stored, limits: Limits) -> Iterator[Hit]:
         whole = rows.duplicated == rows.count
         if layer.name in inside:
             severity = None if whole or network.origin is not Origin.TRAINED else Severity.NOTE
+            if rows.largest < rows.count and graph.feeds_keys_or_values(network, layer.name):
+                severity = Severity.NOTE
             if share >= limits["share"]:
                 found.append((layer, tensor, share, severity))
         elif whole:

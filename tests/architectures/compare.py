@@ -18,7 +18,7 @@ from initaudit.checkpoint import reading
 from initaudit.network import Layer, Network
 from initaudit.options import Options
 from initaudit.replica.engine import Tape, backward, forward, loader
-from tests.architectures.draws import cotangent
+from tests.architectures.draws import normal
 
 Array = NDArray[Any]
 
@@ -115,10 +115,7 @@ def compare(
     load = loader(arrays)
     try:
         tape = forward(network, load, given(network, feed))
-        ends = {
-            layer: cotangent(number, tape.outputs[layer].shape)
-            for number, layer in enumerate(_ends(network, tape, seen))
-        }
+        ends = {layer: _cotangent(end, seen) for end, layer in _ends(network, tape, seen).items()}
         gradients = _gradients(network, load, tape, ends)
     except Exception as error:  # one example that fails leaves the table of the others
         return Comparison(name, failed=f"{type(error).__name__}: {error}")
@@ -163,26 +160,32 @@ def _embeds(network: Network, layer: Layer) -> bool:
     return any(layer.name in x.inputs and x.op == "embedding" for x in network.layers)
 
 
-def _ends(network: Network, tape: Tape, seen: Seen) -> list[str]:
-    """The layer of each end: of its name, the last inside it, or one that no other reads.
+def _ends(network: Network, tape: Tape, seen: Seen) -> dict[str, str]:
+    """The layer whose output each end is: of its name, the last inside it, or the network's last.
 
     Raises:
         ValueError: there is no such layer, or its output is not of the end's shape.
     """
     read = {name for layer in network.layers for name in layer.inputs}
-    last = [x.name for x in network.layers if x.name not in read]
-    found = []
+    found = {}
     for end, (shape, std) in seen.ends.items():
-        named = [end, *_exits(network, end)] if end else []
-        for names in (named, last):
-            fits = [n for n in names if n in tape.outputs and tape.outputs[n].shape == shape]
-            if fits:
-                break
-        else:
-            why = next((f"; {name}: {why}" for name, why in tape.stopped.items()), "")
-            raise ValueError(f"no layer gives the output {end} {shape}{why}")
-        found.append(min(fits, key=lambda n: abs(float(tape.outputs[n].std()) - std)))
+        last = [x.name for x in network.layers if x.name not in read and x.name in tape.outputs]
+        names = [end, *_exits(network, end)] if end else last
+        fits = [n for n in names if n in tape.outputs and tape.outputs[n].shape == shape]
+        if not fits and not end:
+            # What a pooler reads is an output of the model too.
+            near = [n for n, y in tape.outputs.items() if y.shape == shape]
+            fits = [n for n in near if abs(float(tape.outputs[n].std()) - std) < STD * std][-1:]
+        if not fits:
+            why = "; ".join(f"{k}: {v}" for k, v in list(tape.stopped.items())[:1])
+            raise ValueError(f"no layer gives the output {end or 'of the model'} {shape}; {why}")
+        # A pooler beside the main output may have the same shape.
+        found[end] = min(fits, key=lambda n: abs(float(tape.outputs[n].std()) - std))
     return found
+
+
+def _cotangent(end: str, seen: Seen) -> Array:
+    return normal(f"cotangent {end}", seen.ends[end][0])
 
 
 def _gradients(

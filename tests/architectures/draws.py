@@ -32,8 +32,3 @@ def even(key: str, shape: tuple[int, ...]) -> Array:
 def integers(key: str, shape: tuple[int, ...], low: int, high: int) -> Array:
     """Evenly drawn int64 in [low, high)."""
     return np.asarray(low + np.floor(uniform(key, shape) * (high - low))).astype(np.int64)
-
-
-def cotangent(number: int, shape: tuple[int, ...]) -> Array:
-    """The gradient that enters at the output of an example's first, second, ... end."""
-    return normal(f"cotangent {number}", shape)

@@ -1,8 +1,13 @@
-"""Examples that are modules written out by hand, saved as safetensors without a configuration."""
+"""Examples that are modules written out by hand, saved as safetensors.
+
+Beside it stands a ``config.json`` of what no weight tells, where the architecture needs such.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,7 @@ def example(
     make: Callable[[], Any],
     feed: Callable[[int], Feed],
     *,
+    config: Mapping[str, Any] | None = None,
     parity: bool = True,
     notes: str = "",
 ) -> Example:
@@ -36,11 +42,13 @@ def example(
         return model
 
     return Example(
-        name=name, family=family, build=build, feed=feed, save=save, load=load,
-        parity=parity, notes=notes,
+        name=name, family=family, build=build, feed=feed, load=load,
+        save=partial(save, config=config), parity=parity, notes=notes,
     )  # fmt: skip
 
 
-def save(model: Any, folder: Path) -> None:
+def save(model: Any, folder: Path, config: Mapping[str, Any] | None = None) -> None:
     """Save as safetensors; of tied weights one is kept and the metadata tell of the other."""
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config), "utf-8")
     save_model(model, str(folder / FILE))

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tests.architectures import renaming
-from tests.architectures.draws import cotangent
+from tests.architectures.draws import normal
 from tests.architectures.example import Example
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Seen:
     ends: Mapping[str, tuple[tuple[int, ...], float]]
 
 
+def cotangent(name: str, shape: tuple[int, ...]) -> Array:
+    """The gradient that enters at the output of a module ("" for the model)."""
+    return normal(f"cotangent {name}", shape)
+
+
 def observe(example: Example, folder: Path | None = None, *, seed: int = 0) -> Seen:
     """Return what is seen in the model as it is built, or as loaded from a folder."""
     model = example.build() if folder is None else example.load(folder)
@@ -52,13 +60,10 @@ def observe(example: Example, folder: Path | None = None, *, seed: int = 0) -> S
     model(**{name: torch.tensor(array) for name, array in example.feed(seed).items()})
     for handle in handles:
         handle.remove()
-    ends = {record.inner(name): record.last[name] for name in example.ends}
+    ends = {name: record.last[name] for name in example.ends}
     torch.autograd.backward(
         list(ends.values()),
-        [
-            torch.tensor(cotangent(number, tuple(y.shape))).to(y.dtype)
-            for number, y in enumerate(ends.values())
-        ],
+        [torch.tensor(cotangent(name, tuple(y.shape))).to(y.dtype) for name, y in ends.items()],
     )
     gradients = {
         key: float(np.square(array).mean())
@@ -85,12 +90,6 @@ class _Record:
     def __init__(self) -> None:
         self.outputs: dict[str, list[Output]] = {}
         self.last: dict[str, Any] = {}
-
-    def inner(self, name: str) -> str:
-        """The first module that returned what a module returned: that without a container."""
-        whole = self.last[name]
-        same = (n for n, y in self.last.items() if y.shape == whole.shape and torch.equal(y, whole))
-        return next(same)
 
     def hook(self, name: str) -> Callable[..., None]:
         def see(module: Any, inputs: Any, output: Any) -> None:

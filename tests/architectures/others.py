@@ -178,7 +178,9 @@ class UNet(nn.Module):  # type: ignore[misc]
 
 
 EXAMPLES = (
-    example("timm_vit", "timm", VisionTransformer, images("x", size=SIZE)),
+    example(
+        "timm_vit", "timm", VisionTransformer, images("x", size=SIZE), config={"num_heads": HEADS}
+    ),
     example("timm_resnet50", "timm", TimmResNet, images("x", size=64)),
     example("unet", "UNet", UNet, images("x", size=64)),
 )

@@ -246,14 +246,27 @@ class Recurrent(nn.Module):  # type: ignore[misc]
 
 
 _TOKENS = tokens("idx")
+_GPT = {"n_head": HEADS}
 
 EXAMPLES = (
-    example("torch_pre_norm", "torch", lambda: TorchEncoder(norm_first=True), _TOKENS),
-    example("torch_post_norm", "torch", lambda: TorchEncoder(norm_first=False), _TOKENS),
-    example("nanogpt", "nanoGPT", lambda: NanoGPT(bias=True), _TOKENS),
-    example("nanogpt_biasless", "nanoGPT", lambda: NanoGPT(bias=False), _TOKENS),
-    example("mingpt", "minGPT", MinGPT, _TOKENS),
-    example("mingpt_old", "minGPT", OldMinGPT, _TOKENS),
+    example(
+        "torch_pre_norm",
+        "torch",
+        lambda: TorchEncoder(norm_first=True),
+        _TOKENS,
+        config={"nhead": HEADS, "norm_first": True, "activation": "gelu"},
+    ),
+    example(
+        "torch_post_norm",
+        "torch",
+        lambda: TorchEncoder(norm_first=False),
+        _TOKENS,
+        config={"nhead": HEADS},
+    ),
+    example("nanogpt", "nanoGPT", lambda: NanoGPT(bias=True), _TOKENS, config=_GPT),
+    example("nanogpt_biasless", "nanoGPT", lambda: NanoGPT(bias=False), _TOKENS, config=_GPT),
+    example("mingpt", "minGPT", MinGPT, _TOKENS, config=_GPT),
+    example("mingpt_old", "minGPT", OldMinGPT, _TOKENS, config=_GPT),
     example("lstm", "torch", lambda: Recurrent("LSTM"), _TOKENS),
     example("lstm_bidirectional", "torch", lambda: Recurrent("LSTM", bidirectional=True), _TOKENS),
     example("gru", "torch", lambda: Recurrent("GRU"), _TOKENS),
