@@ -33,6 +33,8 @@ def run(
     """
     rules = rules_for(options)
     exclude = Exclude(options.exclude, options.base, options.force_exclude)
+    if stdin is not None and exclude.force and exclude(stdin[0]):
+        paths = [path for path in paths if path != STDIN]
     found = expand(paths, _within, exclude)
     reports = [_unread(found)]
     if found.sources:

@@ -216,6 +216,33 @@ def test_what_is_selected(words: list[str], count: int, capsys: pytest.CaptureFi
     assert len(lint(capsys, ".", *words).report["findings"]) == count
 
 
+@pytest.mark.parametrize(("words", "count"), [((), 1), (("--force-exclude",), 0)])
+def test_standard_input_is_excluded_by_its_name_only_by_force(
+    words: tuple[str, ...],
+    count: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stdin = SimpleNamespace(buffer=io.BytesIO(BAD.encode()), isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    named = ("--stdin-filename", "gen/net.py", "--exclude", "gen")
+    ran = lint(capsys, "-", *named, *words)
+    assert (len(ran.report["findings"]), ran.code) == (count, count)
+
+
+@pytest.mark.parametrize(("pattern", "count"), [("gen/*:IA401", 0), ("net.py:IA401", 1)])
+def test_standard_input_is_ignored_by_its_name(
+    pattern: str,
+    count: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stdin = SimpleNamespace(buffer=io.BytesIO(BAD.encode()), isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    ran = lint(capsys, "-", "--stdin-filename", "gen/x.py", "--per-file-ignores", pattern)
+    assert len(ran.report["findings"]) == count
+
+
 def test_the_configuration_says_all_that_the_options_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

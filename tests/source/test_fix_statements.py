@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import textwrap
+from typing import Any
 
 import pytest
 
@@ -266,3 +267,29 @@ def test_a_row_is_left_where_no_statement_fits(fill: str) -> None:
     text = tensors(TABLE.format(0), fill)
     assert "IA407" in {f.rule for f in lint(text.encode())}
     assert fixed(text) == text
+
+
+# What torch makes of the fixed code.
+
+
+def made(text: str, name: str) -> Any:
+    space: dict[str, Any] = {}
+    exec(compile(fixed(text), "example.py", "exec"), space)  # noqa: S102  (written above)
+    return getattr(space["Net"](64), name)
+
+
+@pytest.mark.oracle
+def test_torch_runs_what_is_written_and_gets_the_numbers_that_were_meant() -> None:
+    torch: Any = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    stack = made(experts("nn.init.kaiming_normal_(self.w)"), "w").detach()
+    assert stack.shape == (8, 64, 256)
+    # Each matrix sums over its 64 rows, which is its true fan_in.
+    assert float(stack.std()) == pytest.approx((2 / 64) ** 0.5, rel=0.02)
+    table = made(tensors(TABLE.format(3), "nn.init.normal_(self.t.weight)"), "t").weight.detach()
+    assert [i for i, row in enumerate(table) if not row.any()] == [3]
+    for before, _ in WRAPPED:
+        if "cuda" not in before and "device" not in before:
+            one = made(tensors(f"self.w = {before}"), "w")
+            assert isinstance(one, torch.nn.Parameter)
+            assert (one.is_leaf, one.requires_grad) == (True, True)

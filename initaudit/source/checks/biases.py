@@ -126,26 +126,33 @@ def depthwise_fan(subject: File, limits: Limits) -> Iterator[Hit]:
 
 def _depthwise(file: File) -> ast.Call | None:
     """Return a convolution with as many groups as inputs, more than one."""
-    for call in file.module.calls:
-        groups = next((k.value for k in call.keywords if k.arg == "groups"), None)
-        if groups is None or not call.args:
-            continue
-        spec = file.layer(call)
-        if spec is None or spec.op != "conv" or spec.framework not in {"torch", "paddle"}:
-            continue
-        if point(file.fold(groups)) != 1 and ast.dump(groups) == ast.dump(call.args[0]):
-            return call
-    return None
+    return next((call for call in file.module.calls if _is_depthwise(file, call)), None)
+
+
+def _is_depthwise(file: File, call: ast.Call) -> bool:
+    groups = next((k.value for k in call.keywords if k.arg == "groups"), None)
+    if groups is None or not call.args:
+        return False
+    spec = file.layer(call)
+    if spec is None or spec.op != "conv" or spec.framework not in {"torch", "paddle"}:
+        return False
+    return point(file.fold(groups)) != 1 and ast.dump(groups) == ast.dump(call.args[0])
 
 
 def _wide_fan(file: File, draw: Draw) -> str | None:
     """Return how the outputs of all groups are counted for one group's weights."""
+    fan_out = draw.bound.get(draw.callee.numbers.get("mode", "")) == "fan_out"
+    if draw.role == "weight" and len(draw.path) == 3 and draw.path[0] == "self" and fan_out:
+        made = None if draw.owner is None else file.classes[draw.owner].only(draw.path[1])
+        value = None if made is None else made.value
+        direct = isinstance(value, ast.Call) and _is_depthwise(file, value)
+        return 'mode="fan_out"' if direct else None
     if draw.role != "weight" or len(draw.path) != 2 or draw.path[0] == "self":
         return None
     specs = [file.catalogue.layer(k) for k in narrowed_to(file, draw.node, draw.path[0])]
     if not any(spec is not None and spec.op == "conv" for spec in specs):
         return None
-    if draw.bound.get(draw.callee.numbers.get("mode", "")) == "fan_out":
+    if fan_out:
         return 'mode="fan_out"'
     std = next((k.value for k in draw.node.keywords if k.arg == "std"), None)
     std = std or (draw.node.args[-1] if len(draw.node.args) > 1 else None)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
 from initaudit.rulebook import Severity
+from initaudit.source.checks.copies import value_of
 from initaudit.source.classes import CONSTRUCTORS
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
@@ -26,7 +27,9 @@ _SEEDS = frozenset(
         "torch.manual_seed", "torch.random.manual_seed", "torch.cuda.manual_seed",
         "torch.cuda.manual_seed_all", "tensorflow.random.set_seed", "tensorflow.set_random_seed",
         "keras.utils.set_random_seed", "tensorflow.keras.utils.set_random_seed",
-        "paddle.seed", "mlx.core.random.seed",
+        "paddle.seed", "mlx.core.random.seed", "transformers.set_seed", "accelerate.utils.set_seed",
+        "pytorch_lightning.seed_everything", "lightning.seed_everything",
+        "lightning.pytorch.seed_everything",
     }
 )  # fmt: skip
 _KEYS = frozenset({"jax.random.key", "jax.random.PRNGKey", "flax.nnx.Rngs"})
@@ -71,35 +74,59 @@ def _consumed(file: File, call: ast.Call) -> tuple[str, str, str] | None:
         if found is not None and found.framework == "jax" and found.form == "factory":
             if found.parameters[:1] == () or found.parameters[0].name != "key":
                 return None
-            key = _given(call, "key", 0)
+            key = _given(file, call, "key", 0)
             if key is None or not _reaches_parameters(file, call):
                 return None
-            rest = [ast.unparse(a) for a in call.args if a is not key]
-            rest += sorted(ast.unparse(k) for k in call.keywords if k.value is not key)
-            return _word(key), name.rpartition(".")[2], ", ".join(rest) or "scalar"
+            return _word(file, key), name.rpartition(".")[2], _rest(call, key) or "scalar"
+    drawn = _object(file, call.func)
+    if drawn is not None:
+        key = _given(file, call, "key", 0)
+        if key is None or not _reaches_parameters(file, call):
+            return None
+        return _word(file, key), drawn, _rest(call, key)
     spec = file.layer(call)
     if spec is None or spec.framework != "equinox" or not spec.weights:
         return None
-    key = _given(call, "key", 99)
-    if key is None or not _word(key):
+    key = _given(file, call, "key", 99)
+    if key is None or isinstance(key, ast.Call):
         return None
-    rest = [ast.unparse(a) for a in call.args]
+    return _word(file, key), spec.name.rpartition(".")[2], _rest(call, key)
+
+
+def _object(file: File, func: ast.expr) -> str | None:
+    """Return the random initialiser of ``glorot_normal()(key, shape)``, by a name of it too."""
+    made = value_of(file, func) if isinstance(func, ast.Name) else func
+    if not isinstance(made, ast.Call):
+        return None
+    for name in file.module.names.candidates(made.func):
+        found = file.catalogue.initialiser(name)
+        if found is not None and found.framework == "jax" and found.form == "object":
+            random = found.law not in {"zeros", "constant", "identity", "unknown"}
+            return ast.unparse(made) if random else None
+    return None
+
+
+def _rest(call: ast.Call, key: ast.expr) -> str:
+    """Return what a draw is given besides its key."""
+    rest = [ast.unparse(a) for a in call.args if a is not key]
     rest += sorted(ast.unparse(k) for k in call.keywords if k.value is not key)
-    return _word(key), spec.name.rpartition(".")[2], ", ".join(rest)
+    return ", ".join(rest)
 
 
-def _given(call: ast.Call, keyword: str, position: int) -> ast.expr | None:
+def _given(file: File, call: ast.Call, keyword: str, position: int) -> ast.expr | None:
     named = next((k.value for k in call.keywords if k.arg == keyword), None)
     found = named or (call.args[position] if len(call.args) > position else None)
-    return found if found is not None and _word(found) else None
+    return found if found is not None and _word(file, found) else None
 
 
-def _word(key: ast.expr) -> str:
-    """Return a key's name: a bare one, or one element of keys that were split off."""
+def _word(file: File, key: ast.expr) -> str:
+    """Return a key's name: a bare one, one of keys that were split off, or a literal seed's."""
     if isinstance(key, ast.Name):
         return key.id
     if isinstance(key, ast.Subscript) and isinstance(key.value, ast.Name):
         return ast.unparse(key) if isinstance(key.slice, ast.Constant) else ""
+    if isinstance(key, ast.Call) and len(key.args) == 1 and _is_literal(key.args[0]):
+        return ast.unparse(key) if file.qualified(key.func) in _KEYS else ""
     return ""
 
 
