@@ -17,6 +17,8 @@ EXACT = (
     "roberta", "distilbert", "electra", "t5", "t5_encoder", "t5_gated", "bart", "whisper", "clip",
     "vit", "deit", "swin", "dinov2", "lstm", "gru", "tv_resnet18", "tv_resnet18_zero",
     "tv_resnet50", "tv_resnet50_zero", "tv_resnext50", "tv_wide_resnet50", "timm_resnet50",
+    "nanogpt", "nanogpt_biasless", "mingpt", "mingpt_old", "timm_vit", "torch_pre_norm",
+    "torch_post_norm",
 )  # fmt: skip
 
 
