@@ -178,6 +178,14 @@ class Watched(Mapping[str, float]):
         return len(self.limits)
 
 
+def transformer() -> dict[str, Any]:
+    """A GPT-2 of 24 layers: deep enough for every rule about its branches to look."""
+    scope: dict[str, Any] = {}
+    exec(blocks(RULES["IA215"], "Good")[0], scope)  # noqa: S102
+    state: dict[str, Any] = scope["state"]
+    return state
+
+
 def _states() -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng(0)
     yield chain(dtype=np.float16)
@@ -191,6 +199,7 @@ def _states() -> Iterator[dict[str, Any]]:
     yield normed
     parts = [f"h.{i}.attn.{part}_proj.weight" for i in range(2) for part in "qkv"]
     yield {name: rng.normal(0, 0.25, (16, 16)).astype(np.float32) for name in parts}
+    yield transformer()
 
 
 def test_the_checks_read_all_limits_of_their_pages_and_no_others(
