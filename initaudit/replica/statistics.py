@@ -1,7 +1,7 @@
 """Numbers from arrays of signals: moments, participation ratio, cosine. None of them warns.
 
 Sums are in float64 whatever the array is, and over pieces of it: no temporary is as large as the
-array. `LARGE` and more entries are read in single precision pieces where the array is such.
+array.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from initaudit.special import Array
 
 BINS = 32
-LARGE = 1 << 22
+LARGE = {np.dtype(np.float32): 1 << 20}
 """Entries from which an output counts as large: evenly spaced ones stand for all where said so."""
+
+_HUGE = 1 << 25
 
 _RESIDUE = {np.dtype(np.float32): 1e-10}
 _FINEST = 1e-12
 _ROWS = 8192
 _FEW_ROWS = 512
 _PIECE = 1 << 15
-_COUNTED = 1 << 18
+_COUNTED = 1 << 16
 # Squares of float32 numbers within these, and sums of `_PIECE` of them, are normal numbers.
 _SMALL, _BIG = 1e-15, 1e15
 
@@ -31,6 +33,10 @@ _SMALL, _BIG = 1e-15, 1e15
 def residue(dtype: np.dtype[np.floating]) -> float:
     """Return the share of the power below which what depends on the input is rounding noise."""
     return _RESIDUE.get(dtype, _FINEST)
+
+
+def _large(x: Array) -> bool:
+    return x.size >= LARGE.get(x.dtype, _HUGE)
 
 
 def extremes(x: Array) -> tuple[float, float]:
@@ -102,7 +108,7 @@ def histogram(x: Array) -> tuple[tuple[int, ...], float, float]:
     """
     low, high = extremes(x)
     span = high - low
-    if x.size >= LARGE:
+    if _large(x):
         x = _spaced(x, _COUNTED)
     if span == 0.0 or not math.isfinite(span):
         return (x.size, *[0] * (BINS - 1)), low, high
@@ -112,8 +118,11 @@ def histogram(x: Array) -> tuple[tuple[int, ...], float, float]:
 
 
 def _spaced(x: Array, count: int) -> Array:
-    at = np.linspace(0, x.size - 1, count).astype(np.int64)
-    chosen: Array = x[np.unravel_index(at, x.shape)]
+    # An odd step does not fall on the same feature over and over where their number is even.
+    step = x.size // count | 1
+    if x.flags.c_contiguous:
+        return x.reshape(-1)[::step]
+    chosen: Array = x[np.unravel_index(np.arange(0, x.size, step), x.shape)]
     return chosen
 
 
@@ -135,7 +144,7 @@ def participation(x: Array, axis: int) -> float:
     least. That bounds the result by their number, but it is judged near 1 alone, where fewer rows
     than these do.
     """
-    if x.size >= LARGE:
+    if _large(x):
         x, axis = _few_places(x, axis), -1
     low, high = extremes(x)
     size = max(abs(low), abs(high))
@@ -180,7 +189,7 @@ def cosine(x: Array) -> float | None:
     size = max(abs(low), abs(high))
     if size == 0.0 or not math.isfinite(size) or len(x) < 2:
         return None
-    if x.size < LARGE:
+    if not _large(x):
         flat = x.reshape(len(x), -1)
         peaks = np.abs(flat).max(1, initial=0.0)
         flat = flat[peaks > 0.0] / peaks[peaks > 0.0, None]

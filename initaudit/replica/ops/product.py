@@ -13,6 +13,10 @@ from initaudit.special import Array
 _BLOCK = 1 << 22
 """Numbers of a gradient that are there at one time."""
 
+_PIECE = 1 << 15
+# Sums of `_PIECE` squares of numbers between these are normal in single precision.
+_SMALL, _BIG = 1e-15, 1e15
+
 
 @dataclass(frozen=True, slots=True)
 class Product:
@@ -113,7 +117,12 @@ def _sums(x: Array) -> Array:
 
 
 def _squares(x: Array) -> float:
-    return float(np.square(np.linalg.vector_norm(x.astype(np.float64, copy=False))))
+    peak = max(-float(x.min(initial=0.0)), float(x.max(initial=0.0)))
+    if not _SMALL < peak < _BIG:
+        x = x.astype(np.float64, copy=False)
+    flat = x.reshape(-1)
+    parts = (flat[i : i + _PIECE] for i in range(0, flat.size, _PIECE))
+    return sum(float(part @ part) for part in parts)
 
 
 def _gram(left: Array, right: Array) -> float:
