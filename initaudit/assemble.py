@@ -144,6 +144,8 @@ def _forward(signal: Signal) -> Forward:
         histogram=signal.histogram,
         low=signal.low,
         high=signal.high,
+        token_cosine=signal.token_cosine,
+        entropy=signal.entropy,
     )
 
 

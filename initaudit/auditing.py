@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import initaudit.checks  # noqa: F401  (the checks register themselves)
-from initaudit import graph, remedy
+from initaudit import architecture, graph, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
-from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError
+from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError, Plan, PlanError
 from initaudit.finding import Fact, Finding, NetworkReport, Report, unexpected
 from initaudit.inputs import Input
 from initaudit.judge import Built, Stored, judge, judge_open
-from initaudit.network import Layer, Network, Site, Tensor, Unread
-from initaudit.options import Options, Progress, rules_for
+from initaudit.network import Assumption, Layer, Network, Site, Tensor, Unread
+from initaudit.options import Options, OptionsError, Progress, rules_for
 from initaudit.propagate import MORE, Propagation, propagate
 from initaudit.rulebook import Rule, Severity
 from initaudit.version import VERSION
@@ -49,6 +49,7 @@ def audit_mapping(arrays: Mapping[str, Any], name: str, options: Options) -> Rep
         OptionsError: for options that cannot be used.
     """
     rules = rules_for(options)
+    _architectures(options)
     checkpoint = reading.from_mapping(arrays, name)
     return _report([_audited(lambda: checkpoint, name, options, rules, quiet)], 1)
 
@@ -62,7 +63,11 @@ def audit_files(
     """Audit checkpoints; what cannot be read is an `Unread` and the rest is judged.
 
     A file that is not ``named`` does not make the report failed.
+
+    Raises:
+        OptionsError: for a folder of rules whose architectures cannot be used.
     """
+    _architectures(options)
     audited: list[_Audited] = []
     for file in files:
         read = partial(reading.read_checkpoint, file.path)
@@ -110,17 +115,10 @@ def _audited(
 def _judged(
     checkpoint: Checkpoint, options: Options, rules: Mapping[str, Rule], progress: Progress
 ) -> _Audited:
-    tensors, broken = _measured(checkpoint, options, progress)
-    unread = (*checkpoint.unread, *broken)
-    network = topology.build(
-        tensors,
-        name=Path(checkpoint.path).name,
-        path=checkpoint.path,
-        config=checkpoint.config,
-        aliases=checkpoint.aliases,
-        input_shape=options.input_shape,
-        activation=options.activation,
-    )
+    plan, failed = _planned(checkpoint, options)
+    tensors, broken = _measured(checkpoint, plan, options, progress)
+    unread = (*checkpoint.unread, *failed, *broken)
+    network = rebuilt(checkpoint, tensors, options) if plan is None else plan.network(tensors)
     decided, evidence = origin.decide(tensors, network, options.stage)  # type: ignore[arg-type]
     network = replace(network, origin=decided, evidence=evidence)
     holder = {
@@ -129,7 +127,7 @@ def _judged(
         for p in layer.params
         if p.tensor is not None
     }
-    arrays = _reader(checkpoint)
+    arrays = _reader(checkpoint, plan)
     cure = _cure(network)
     subject = Stored(network, tuple(tensors), holder)
     findings = judge(subject, rules, cure)
@@ -143,10 +141,67 @@ def _judged(
     return _Audited(findings, unread, report, failed=any(u.lost for u in unread))
 
 
+def _planned(checkpoint: Checkpoint, options: Options) -> tuple[Plan | None, tuple[Unread, ...]]:
+    """Return the exact network where the file tells one; else why its weights' names must do."""
+    if checkpoint.graph is None:
+        return None, ()
+    try:
+        return checkpoint.graph(options.input_shape), ()
+    except PlanError as error:
+        reason = str(error)
+    except Exception as error:
+        # The weights are still judged.
+        reason = f"its graph could not be followed: {unexpected(error)}"
+    told = f"{reason}; its weights are judged by their names"
+    return None, (Unread(Site(checkpoint.path), told),)
+
+
+def _architectures(options: Options) -> Sequence[architecture.Architecture]:
+    try:
+        return architecture.load(options.rules)
+    except architecture.ArchitectureError as error:
+        raise OptionsError([str(error)]) from None
+
+
+def rebuilt(checkpoint: Checkpoint, tensors: Sequence[Tensor], options: Options) -> Network:
+    """Return the network of a checkpoint: by its architecture, else by names and shapes alone.
+
+    Raises:
+        OptionsError: for a folder of rules whose architectures cannot be used.
+    """
+    known = _architectures(options)
+    name = Path(checkpoint.path).name
+    built = architecture.build(
+        known,
+        tensors,
+        name=name,
+        path=checkpoint.path,
+        config=checkpoint.config,
+        aliases=checkpoint.aliases,
+        input_shape=options.input_shape,
+        activation=options.activation,
+    )
+    if built.network is not None:
+        return built.network
+    network = topology.build(
+        tensors,
+        name=name,
+        path=checkpoint.path,
+        config=checkpoint.config,
+        aliases=checkpoint.aliases,
+        input_shape=options.input_shape,
+        activation=options.activation,
+    )
+    said = tuple(Assumption(f"{reason}: judged layer by layer") for reason in built.reasons)
+    return replace(network, assumptions=(*said, *network.assumptions))
+
+
 def _measured(
-    checkpoint: Checkpoint, options: Options, progress: Progress
+    checkpoint: Checkpoint, plan: Plan | None, options: Options, progress: Progress
 ) -> tuple[list[Tensor], list[Unread]]:
-    total = sum(stored.nbytes for stored in checkpoint.arrays) or 1
+    aside = frozenset[str]() if plan is None else plan.aside
+    judged = [stored for stored in checkpoint.arrays if stored.name not in aside]
+    total = sum(stored.nbytes for stored in judged) or 1
     done = 0
 
     def advance(count: int) -> None:
@@ -154,16 +209,24 @@ def _measured(
         done += count
         progress(f"reading {Path(checkpoint.path).name}", done / total)
 
-    axes = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
-    return statistics.measure_all(
-        checkpoint.arrays, axes, progress=advance, threads=options.threads
-    )
+    guessed = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
+    told = {} if plan is None else plan.axes
+
+    def axes(name: str, shape: tuple[int, ...]) -> int:
+        axis = told.get(name)
+        return guessed(name, shape) if axis is None else axis
+
+    return statistics.measure_all(judged, axes, progress=advance, threads=options.threads)
 
 
-def _reader(checkpoint: Checkpoint) -> Callable[[str], NDArray[Any]]:
+def _reader(checkpoint: Checkpoint, plan: Plan | None) -> Callable[[str], NDArray[Any]]:
     by_name = {stored.name: stored for stored in checkpoint.arrays}
 
+    computed = {} if plan is None else plan.computed
+
     def arrays(name: str) -> NDArray[Any]:
+        if name in computed:
+            return computed[name]
         return reading.array(by_name[checkpoint.aliases.get(name, name)], np.float32)
 
     return arrays

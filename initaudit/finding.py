@@ -85,6 +85,8 @@ class Forward:
     histogram: tuple[int, ...] = ()
     low: float | None = None
     high: float | None = None
+    token_cosine: float | None = None
+    entropy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ WEIGHTED = frozenset({"linear", "conv", "conv_transpose"})
 NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "rms_norm"})
 UNITWISE = NORMS | {
     "activation", "dropout", "identity", "flatten", "max_pool", "avg_pool", "global_avg_pool",
+    "adaptive_avg_pool", "scale", "bias", "clip", "pad", "upsample", "take", "tokens", "image",
 }  # fmt: skip
 """Operations that keep units (features, channels) apart or in place."""
 
@@ -110,23 +111,28 @@ def placed(network: Network) -> frozenset[str]:
 
 @_remembered
 def bottlenecks(network: Network) -> frozenset[str]:
-    """Return the layers that every path from an input to an output crosses.
+    """Return the layers that every path from one of the inputs to an output crosses.
 
     A layer beside a skip connection is not one of them.
     """
     inside = placed(network)
     readers = consumers(network)
-    ways_in: dict[str, int] = {}
-    for layer in network.layers:
-        if layer.name in inside:
-            ways_in[layer.name] = sum(ways_in[i] for i in layer.inputs) or 1
     ways_out: dict[str, int] = {}
     for layer in reversed(network.layers):
         if layer.name in inside:
             ways_out[layer.name] = sum(ways_out[r] for r in readers[layer.name] if r in inside) or 1
-    ends = [n for n in ways_in if not any(r in inside for r in readers[n])]
-    total = sum(ways_in[n] for n in ends)
-    return frozenset(n for n in ways_in if ways_in[n] * ways_out[n] == total)
+    found: set[str] = set()
+    for source in network.layers:
+        if source.op != "input":
+            continue
+        ways_in = {source.name: 1}
+        for layer in network.layers:
+            count = sum(ways_in.get(i, 0) for i in layer.inputs)
+            if count and layer.name in inside:
+                ways_in[layer.name] = count
+        total = ways_out[source.name]
+        found |= {n for n, count in ways_in.items() if count * ways_out[n] == total}
+    return frozenset(found)
 
 
 @_remembered
@@ -140,6 +146,43 @@ def head(network: Network) -> Layer | None:
     """Return the last placed layer with a weight, whose output is the network's."""
     layers = weighted(network)
     return layers[-1] if layers else None
+
+
+@_remembered
+def heads(network: Network) -> tuple[Layer, ...]:
+    """Return the placed layers with a weight that no other weight reads, in topological order.
+
+    A network of one output has one; one of two towers has two.
+    """
+    layers = by_name(network)
+    inner: set[str] = set()
+    for layer in weighted(network):
+        waiting = list(layer.inputs)
+        while waiting:
+            name = waiting.pop()
+            if name not in inner:
+                inner.add(name)
+                waiting += layers[name].inputs
+    return tuple(layer for layer in weighted(network) if layer.name not in inner)
+
+
+@_remembered
+def trunk(network: Network) -> tuple[Layer, ...]:
+    """Return the hidden layers that every path crosses: those whose scale nothing goes around.
+
+    What stands in a branch beside a skip connection only adds to a signal that passes it by.
+    """
+    crossed = bottlenecks(network)
+    return tuple(layer for layer in hidden(network) if layer.name in crossed)
+
+
+def ends_branch(network: Network, name: str) -> bool:
+    """Return whether a layer's output is, by way of unit-wise layers, added to another signal.
+
+    Zero is a right start for the last layer of a residual branch (Goyal et al. 2017).
+    """
+    following = after(network, name)
+    return bool(following) and following[-1].op == "add"
 
 
 def after(network: Network, name: str, stop: frozenset[str] = WEIGHTED) -> tuple[Layer, ...]:
@@ -181,10 +224,10 @@ def normed(network: Network, name: str) -> bool:
 
 @_remembered
 def hidden(network: Network) -> tuple[Layer, ...]:
-    """Return the placed layers with a weight, but for the head and layers with a role."""
-    last = head(network)
+    """Return the placed layers with a weight, but for the heads and layers with a role."""
+    ends = {layer.name for layer in heads(network)}
     return tuple(
         layer
         for layer in weighted(network)
-        if layer is not last and layer.attributes.get("role") is None
+        if layer.name not in ends and layer.attributes.get("role") is None
     )

@@ -21,7 +21,7 @@ _SKIPPED = frozenset(
     {"__pycache__", "node_modules", "site-packages", "venv", "env", "build", "dist",
      "__pypackages__"}
 )  # fmt: skip
-_STORED = (".safetensors", ".npz", ".safetensors.index.json")
+_STORED = (".safetensors", ".npz", ".safetensors.index.json", ".onnx", ".pt2")
 Within = Callable[[Path, list[str]], list[Path]]
 
 

@@ -156,6 +156,7 @@ _ALL = (
                lambda x: special.between(x, -3.0, 3.0) / 6.0, _UNIT, kinks=(-3.0, 3.0)),
     Activation("softsign", special.softsign, special.d_softsign, _ODD, kinks=(0.0,)),
     Activation("sin", np.sin, np.cos),
+    Activation("cos", np.cos, lambda x: -np.sin(x)),
     Activation("exp", np.exp, np.exp),
 )  # fmt: skip
 

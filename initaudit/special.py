@@ -32,6 +32,7 @@ _MIDDLE = (
 _ERF_IS_ONE = 6.0
 _MIDDLE_BOUND = 0.5
 _SQRT_HALF = math.sqrt(0.5)
+_ERF_SLOPE = 2.0 / math.sqrt(math.pi)
 _NORMAL_DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 
 
@@ -68,6 +69,11 @@ def _erf_single(x: Array) -> Array:
     below *= t
     np.subtract(1.0, below, out=below)
     return np.copysign(below, x)
+
+
+def erf_slope(x: Array) -> Array:
+    """Return the derivative of the error function."""
+    return np.exp(-np.minimum(x * x, 750.0)) * _ERF_SLOPE
 
 
 def _ratio(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:

@@ -19,7 +19,7 @@ LAYERS = (
     {"network", "version"},
     {"rulebook", "special", "signal", "graph", "fans", "places"},
     {"checkpoint", "replica", "finding"},
-    {"catalogue", "claims"},
+    {"architecture", "catalogue", "claims"},
     {"source"},
     {"judge", "remedy", "options", "inputs"},
     {"checks", "propagate"},

@@ -19,7 +19,7 @@ from initaudit.network import Tensor
 
 Style = Literal["torch", "keras", "numpy"]
 
-_DIRECT: Mapping[str, str] = {
+ROLES: Mapping[str, str] = {
     "weight": "weight", "bias": "bias", "running_mean": "running_mean",
     "running_var": "running_var", "num_batches_tracked": "num_batches_tracked",
     "weight_g": "weight_g", "weight_v": "weight_v", "weight_orig": "weight_orig",
@@ -46,7 +46,7 @@ _NUMPY: Mapping[str, str] = {
 }
 
 _TABLES: tuple[tuple[Mapping[str, str], Style], ...] = (
-    (_DIRECT, "torch"),
+    (ROLES, "torch"),
     (_KERAS, "keras"),
     (_NUMPY, "numpy"),
 )
@@ -262,7 +262,7 @@ def _underscored(name: str, module: str, leaf: str) -> _Leaf:
         word = suffixed[2]
         base = name[: len(name) - len(word) - 1]
         plural = "bias" if word.startswith("b") else "weight"
-        role = {**_DIRECT, **_NUMPY, **_KERAS}.get(word, plural)
+        role = {**ROLES, **_NUMPY, **_KERAS}.get(word, plural)
         style: Style = "keras" if word in _KERAS else "numpy" if word in _NUMPY else "torch"
         return _Leaf(base, base, role, style)
     return _Leaf(name, name, "value", "torch")

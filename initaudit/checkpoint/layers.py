@@ -129,13 +129,14 @@ def _params(unit: Unit) -> tuple[Param, ...]:
     names = {"weight_v": "weight"} if "weight_v" in unit.group.parts and not unit.reason else {}
     skipped = {"weight_g"} if names else set()
     return tuple(
-        Param(names.get(role, role), tensor.shape, _spread(tensor), tensor)
+        Param(names.get(role, role), tensor.shape, spread(tensor), tensor)
         for role, tensor in unit.group.parts.items()
         if role not in skipped and role != "num_batches_tracked"
     )
 
 
-def _spread(tensor: Tensor) -> Weights:
+def spread(tensor: Tensor) -> Weights:
+    """Return how a stored tensor is spread, as measured."""
     if tensor.mean is None or tensor.variance is None:
         return Weights("empirical", Interval.unknown(), Interval.unknown(), "none")
     return Weights("empirical", Interval.point(tensor.mean), Interval.point(tensor.variance))

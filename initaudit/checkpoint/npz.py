@@ -38,11 +38,11 @@ def read_npz(path: Path) -> Checkpoint:
     source = pieces.look(path)
     arrays: list[Stored] = []
     unread: list[Unread] = []
-    for member in _members(source):
+    for member in members(source, "numpy.savez"):
         name = member.filename.removesuffix(".npy")
         try:
-            start = _start(source, member)
-            stream = partial(_unpacked, source, member, start)
+            begin = start(source, member)
+            stream = partial(_unpacked, source, member, begin)
             array = parse(stream, member.file_size)
         except (UnusableError, CheckpointError) as fault:
             shown = printable(name)
@@ -57,13 +57,18 @@ def read_npz(path: Path) -> Checkpoint:
     return Checkpoint(path=source.shown, arrays=tuple(arrays), unread=tuple(unread))
 
 
-def _members(source: Source) -> list[zipfile.ZipInfo]:
+def members(source: Source, writer: str) -> list[zipfile.ZipInfo]:
+    """Return the members of a zip archive, which ``writer`` writes.
+
+    Raises:
+        CheckpointError: it is no such archive, or two members have one name or overlap.
+    """
     try:
         with zipfile.ZipFile(source.path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
     except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
         what = printable(str(error)).lower()
-        reason = f"is not a readable zip archive ({what}); write it again with numpy.savez"
+        reason = f"is not a readable zip archive ({what}); write it again with {writer}"
         raise CheckpointError(source.shown, reason) from None
     counts = Counter(member.filename for member in members)
     twice = next((name for name, count in counts.items() if count > 1), None)
@@ -75,8 +80,12 @@ def _members(source: Source) -> list[zipfile.ZipInfo]:
     return members
 
 
-def _start(source: Source, member: zipfile.ZipInfo) -> int:
-    """Return where the packed bytes of a member start."""
+def start(source: Source, member: zipfile.ZipInfo) -> int:
+    """Return where the packed bytes of a member start.
+
+    Raises:
+        UnusableError: the member is damaged, encrypted, or unpacks out of all proportion.
+    """
     if member.flag_bits & 0x61:
         raise UnusableError("is encrypted")
     if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
@@ -91,19 +100,19 @@ def _start(source: Source, member: zipfile.ZipInfo) -> int:
     if len(local) < _LOCAL or local[:4] != b"PK\x03\x04":
         raise UnusableError("is not where the archive's directory says")
     name, extra = (int.from_bytes(local[at : at + 2], "little") for at in (26, 28))
-    start = offset + _LOCAL + name + extra
-    if start + member.compress_size > source.size:
+    begin = offset + _LOCAL + name + extra
+    if begin + member.compress_size > source.size:
         raise UnusableError("passes the end of the file, which is truncated")
     encoding = "utf-8" if member.flag_bits & 0x800 else "cp437"
     stated = pieces.read(source, offset + _LOCAL, offset + _LOCAL + name)
     if stated.decode(encoding, "replace") != member.orig_filename:
         raise UnusableError("has another name than the archive's directory says")
-    return start
+    return begin
 
 
-def _unpacked(source: Source, member: zipfile.ZipInfo, start: int, step: int) -> Iterator[bytes]:
+def _unpacked(source: Source, member: zipfile.ZipInfo, begin: int, step: int) -> Iterator[bytes]:
     """Yield a member's unpacked bytes in parts of at most ``step``, its checksum verified."""
-    packed = parts(source, start, start + member.compress_size, step)
+    packed = parts(source, begin, begin + member.compress_size, step)
     unpacked = packed if member.compress_type == zipfile.ZIP_STORED else _inflated(packed, step)
     name = printable(member.filename)
     length = checksum = 0

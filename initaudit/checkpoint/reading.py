@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from initaudit.checkpoint import pieces, settings, shards
 from initaudit.checkpoint.dtypes import decode, unit
+from initaudit.checkpoint.graphs.onnx_file import read_onnx
+from initaudit.checkpoint.graphs.pt2_file import read_pt2
 from initaudit.checkpoint.memory import from_mapping
 from initaudit.checkpoint.npy import read_npy
 from initaudit.checkpoint.npz import read_npz
@@ -30,10 +32,12 @@ FORMATS: Mapping[str, Callable[[Path], Checkpoint]] = {
     ".safetensors": shards.read_file,
     ".npz": read_npz,
     ".npy": read_npy,
+    ".onnx": read_onnx,
+    ".pt2": read_pt2,
 }
 """How a file's name ends, and what reads it; of two endings that fit the first counts."""
 
-WALKED = (shards.INDEX, ".safetensors", ".npz")
+WALKED = (shards.INDEX, ".safetensors", ".npz", ".onnx", ".pt2")
 """Endings that make a file of a folder a checkpoint; others are read when they are named."""
 
 _PICKLE = (
@@ -47,7 +51,7 @@ REFUSED: Mapping[str, str] = {
         (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin.index.json"), _PICKLE
     ),
     **dict.fromkeys(
-        (".h5", ".hdf5", ".keras", ".onnx", ".gguf", ".msgpack", ".pb", ".tflite", ".pt2"), _LATER
+        (".h5", ".hdf5", ".keras", ".gguf", ".msgpack", ".pb", ".tflite"), _LATER
     ),
 }  # fmt: skip
 """Endings of checkpoints that are not read, and why."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from initaudit.network import Unread
+from initaudit.network import Network, Tensor, Unread
 
 BITS: Mapping[str, int] = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16,
@@ -86,12 +86,33 @@ class Config:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
+class PlanError(Exception):
+    """Why no network can be made of a graph, as one line; its weights are readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An exact network that still lacks its statistics.
+
+    ``network`` takes those of the stored arrays. ``computed`` are arrays that the network reads
+    and the file does not store, by name. ``axes`` tell the axis of output units of stored weights.
+    ``aside`` are stored arrays that are no weights: the graph only computes constants from them.
+    """
+
+    network: Callable[[Sequence[Tensor]], Network]
+    computed: Mapping[str, NDArray[Any]]
+    axes: Mapping[str, int]
+    aside: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The arrays of one checkpoint (one file, or the shards of one index), in file order.
 
     ``aliases`` maps the name of a shared tensor to the name it is stored under. ``unread`` are
-    parts that could not be read while the rest could.
+    parts that could not be read while the rest could. ``graph`` makes the plan of the network for
+    the input shape of one sample, None for the file's own, where the file tells its operations; it
+    may raise `PlanError`.
     """
 
     path: str
@@ -100,3 +121,4 @@ class Checkpoint:
     config: Config | None = None
     unread: tuple[Unread, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    graph: Callable[[tuple[int, ...] | None], Plan] | None = None

@@ -47,7 +47,7 @@ def build(
     others are listed in `Network.apart` with the reason. ``aliases`` maps a tied name to the name
     it is stored under; ``input_shape`` has no batch axis. Every guess is an assumption.
     """
-    weights, foreign = _sorted_out(tensors)
+    weights, foreign = sorted_out(tensors)
     groups = _tied(grouped(weights), weights, aliases or {})
     units, guessed = orientation.resolved([read(group) for group in groups])
     blocks = skips.find(units)
@@ -92,10 +92,10 @@ def _source(found: trunk.Trunk | None) -> Topology:
     return "shapes" if found is not None and found.by == "widths" else "names"
 
 
-def _sorted_out(
+def sorted_out(
     tensors: Sequence[Tensor],
 ) -> tuple[list[Tensor], list[tuple[str, str]]]:
-    """Split off what is no weight; of that, matrices are worth a reason."""
+    """Split off what is no weight; of that, matrices are worth a reason: (name, reason)."""
     kept: list[Tensor] = []
     foreign: list[tuple[str, str]] = []
     for tensor in tensors:

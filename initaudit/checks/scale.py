@@ -131,7 +131,7 @@ def narrow_for_depth(subject: Built, limits: Limits) -> Iterator[Hit]:
     Over random draws ln q has variance 5 beta with beta = sum 1 / width (Hanin and Rolnick 2018).
     """
     network = subject.network
-    free = [x for x in graph.hidden(network) if not graph.normed(network, x.name)]
+    free = [x for x in graph.trunk(network) if not graph.normed(network, x.name)]
     widths = [w for x in free if (w := fans.units(x)) is not None and x.op == "linear"]
     beta = sum(1 / w for w in widths if w)
     if len(free) > 1 and beta > limits["beta"]:
@@ -143,10 +143,10 @@ def narrow_for_depth(subject: Built, limits: Limits) -> Iterator[Hit]:
 
 
 def _free(network: Network) -> list[Scale]:
-    """Return the scales of hidden layers in the chain that no norm follows."""
+    """Return the scales of hidden layers on every path that no norm follows."""
     return [
         s
-        for layer in graph.hidden(network)
+        for layer in graph.trunk(network)
         if not graph.normed(network, layer.name) and (s := scale_of(network, layer)) is not None
     ]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from initaudit import fans, graph
+from initaudit.checks import attended
 from initaudit.claims import Hit, Limits, check
 from initaudit.judge import Arrays, Built, Stored
 from initaudit.network import Layer, Network, Origin, Tensor
@@ -67,11 +69,21 @@ def symmetric_units(subject: Built, limits: Limits) -> Iterator[Hit]:
     """Twins: equal incoming weights, bias, norm and outgoing weights, so equal gradients."""
     network = subject.network
     found: list[tuple[Layer, int, int, int]] = []
-    for layer, readers, extras in _between(network):
-        if not _may_be_twins([layer, *readers], limits["share"]):
-            continue
+    sought = [
+        *(
+            (layer, partial(_signature, layer, readers, extras, subject.arrays))
+            for layer, readers, extras in _between(network)
+            if _may_be_twins([layer, *readers], limits["share"])
+        ),
+        *(
+            (v.layer, partial(attended.signature, v, subject.arrays))
+            for v in attended.values(network)
+            if v.may_be_twins(limits["share"])
+        ),
+    ]
+    for layer, signed in sought:
         try:
-            signature = _signature(layer, readers, extras, subject.arrays)
+            signature = signed()
             if signature is None:
                 continue
             twins, kinds = _twins(signature)
@@ -81,6 +93,8 @@ def symmetric_units(subject: Built, limits: Limits) -> Iterator[Hit]:
             found.append((layer, twins, len(signature), kinds))
     if found:
         layer, twins, count, kinds = found[0]
+        alike = kinds <= max(1, limits["distinct"] * count)
+        everywhere = layer.name in graph.bottlenecks(network)
         yield Hit(
             site_of(network, layer),
             {
@@ -91,7 +105,7 @@ def symmetric_units(subject: Built, limits: Limits) -> Iterator[Hit]:
                 "layers": len(found),
             },
             layer,
-            severity=None if kinds <= max(1, limits["distinct"] * count) else Severity.WARNING,
+            severity=None if alike and everywhere else Severity.WARNING,
             related=sites(network, [f[0] for f in found[1:]]),
         )
 
@@ -121,11 +135,10 @@ def _reads_apart(layer: Layer, tensor: Tensor, *, placed: bool) -> bool:
 
 
 def _between(network: Network) -> Iterator[tuple[Layer, list[Layer], list[Layer]]]:
-    """Yield each hidden layer on every path, the weight that reads its units, norms between."""
-    every_path = graph.bottlenecks(network)
+    """Yield each hidden layer whose units one weight reads, that weight, norms between."""
     for layer in graph.weighted(network):
         following = graph.after(network, layer.name)
-        if layer.name not in every_path or not following:
+        if not following:
             continue
         reader = following[-1]
         if reader.op not in graph.WEIGHTED or _grouped(layer) or _grouped(reader):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from initaudit import fans, graph
 from initaudit.claims import Hit, Limits, check
-from initaudit.judge import Built, Stored
+from initaudit.judge import Built, Sent, Stored
 from initaudit.network import Layer, Network, Tensor
 from initaudit.places import site_of, sites
 from initaudit.rulebook import Severity
@@ -19,7 +19,7 @@ _DEAD_AT_ZERO = frozenset({"relu", "relu6", "relu2"})
 def zero_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
     """Two zero weights on one path, or one in front of a rectifier, stop all learning."""
     network = subject.network
-    chain = graph.weighted(network)
+    chain = _every_path(network)
     zero = [layer for layer in chain if _zero(fans.weight_of(layer))]
     if len(zero) >= limits["chain"]:
         inner = zero[:-1]
@@ -38,20 +38,45 @@ def zero_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
         )
 
 
+@check("IA101", "signal")
+def zero_branches(subject: Sent, limits: Limits) -> Iterator[Hit]:
+    """Zero weights in a branch that no gradient reaches: their neighbours on it are zero too.
+
+    A branch that ends in zeros on purpose hands its last layer a gradient at once, so a zero weight
+    with a gradient of exactly zero is held down by another factor.
+    """
+    network = subject.network
+    crossed = {layer.name for layer in _every_path(network)}
+    signals = subject.trace.signals
+    dead = [
+        layer
+        for layer in graph.weighted(network)
+        if layer.name not in crossed
+        and layer.attributes.get("role") is None
+        and _zero(fans.weight_of(layer))
+        and (signal := signals.get(layer.name)) is not None
+        and signal.weight_grad_power == 0.0
+    ]
+    if dead:
+        reason = "in a branch, each with a gradient of exactly zero: what they multiply is zero too"
+        yield _zero_hit(network, dead, len(graph.weighted(network)), None, reason)
+
+
 @check("IA102", "network")
 def constant_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
     """Constant weights in a row make all units between them compute the same."""
     network = subject.network
     chain = graph.weighted(network)
     flat = [(x, t) for x in chain if (t := fans.weight_of(x)) is not None and t.constant]
-    runs = _runs([layer for layer, _ in flat], chain)
+    runs = _runs(network, [layer for layer, _ in flat])
     long = [run for run in runs if len(run) >= limits["chain"] and not all(map(_all_zero, run))]
     if not long:
         return
     found = [layer for run in long for layer in run]
     values = sorted({t.mean for layer, t in flat if layer in found and t.mean is not None})
     shown = " and ".join(f"{v:.3g}" for v in values[:3])
-    shared = all(_bias_constant(layer) for layer in found)
+    crossed = graph.bottlenecks(network)
+    shared = all(_bias_constant(layer) and layer.name in crossed for layer in found)
     yield Hit(
         site_of(network, found[0]),
         {"layers": len(found), "of": len(chain), "value": shown},
@@ -154,29 +179,36 @@ def _dead_pairs(network: Network) -> list[tuple[Layer, Layer]]:
     return [(pair["lora_a"], pair["lora_b"]) for pair in by_role.values() if len(pair) == 2]
 
 
-def _runs(some: list[Layer], chain: tuple[Layer, ...]) -> list[list[Layer]]:
-    """Return the runs of neighbours in ``chain``, joined where two or more units lie between."""
+def _every_path(network: Network) -> list[Layer]:
+    """Return the weighted layers that every path crosses: factors of one product."""
+    crossed = graph.bottlenecks(network)
+    return [layer for layer in graph.weighted(network) if layer.name in crossed]
+
+
+def _runs(network: Network, some: list[Layer]) -> list[list[Layer]]:
+    """Return the runs of layers that read one another, where two or more units lie between."""
     runs: list[list[Layer]] = []
-    names = {layer.name for layer in some}
-    previous: Layer | None = None
-    for layer in chain:
-        if layer.name in names:
-            if runs and previous is runs[-1][-1] and (fans.units(previous) or 0) > 1:
-                runs[-1].append(layer)
-            else:
-                runs.append([layer])
-        previous = layer
+    for layer in some:
+        for run in runs:
+            following = graph.after(network, run[-1].name)
+            reads = bool(following) and following[-1].name == layer.name
+            if reads and (fans.units(run[-1]) or 0) > 1:
+                run.append(layer)
+                break
+        else:
+            runs.append([layer])
     return runs
 
 
 def _in_chains(network: Network) -> list[Layer]:
     """Return the layers that the chain rules above speak of."""
-    chain = graph.weighted(network)
-    flat = [x for x in chain if (t := fans.weight_of(x)) is not None and t.constant]
-    zero = [x for x in flat if _all_zero(x)]
+    flat = [
+        x for x in graph.weighted(network) if (t := fans.weight_of(x)) is not None and t.constant
+    ]
+    zero = [x for x in _every_path(network) if _all_zero(x)]
     return [
         *(zero if len(zero) > 1 else []),
-        *(x for run in _runs(flat, chain) if len(run) > 1 for x in run),
+        *(x for run in _runs(network, flat) if len(run) > 1 for x in run),
     ]
 
 
@@ -185,6 +217,8 @@ def _may_not_be_flat(tensor: Tensor, layer: Layer, network: Network, limits: Lim
     if not tensor.constant or len(tensor.shape) < 2 or tensor.count < limits["elements"]:
         return False
     if layer.op not in graph.WEIGHTED or layer.attributes.get("role") is not None:
+        return False
+    if _zero(tensor) and graph.ends_branch(network, layer.name):
         return False
     depthwise = layer.op != "linear" and 1 in tensor.shape[:2]
     weight = layer.param("weight")

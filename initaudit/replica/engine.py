@@ -27,8 +27,8 @@ __all__ = [
 
 OVERFLOW = "its output overflows"
 
-See = Callable[[Layer, Array, int], None]
-"""What is told each output as it comes up, with the axis of its features."""
+See = Callable[[Layer, Array, int, tuple[Array, ...]], None]
+"""What is told each output as it comes up, with the axis of its features and what it read."""
 
 _CHANNELS_FIRST = frozenset(
     {"conv", "conv_transpose", "batch_norm", "group_norm", "max_pool", "avg_pool",
@@ -149,7 +149,8 @@ def forward(
         if reason is not None:
             tape.stopped[layer.name] = reason
         elif see is not None:
-            see(layer, tape.outputs[layer.name], tape.axes[layer.name])
+            read = tuple(tape.outputs[name] for name in layer.inputs)
+            see(layer, tape.outputs[layer.name], tape.axes[layer.name], read)
         waiting.subtract(set(layer.inputs))
         for name in (*layer.inputs, layer.name):
             if keep.outputs is not None and name not in keep.outputs and not waiting[name]:
@@ -182,7 +183,7 @@ def _run(setting: _Setting, layer: Layer, tape: Tape, keep: Keep) -> None:
     inputs = tuple(tape.outputs[name] for name in layer.inputs)
     near = tape.axes[layer.inputs[0]]
     attributes: Attributes = {
-        "axis": near,
+        "axis": near if op.axis is None else op.axis,
         "batch_statistics": setting.batch_statistics,
         **layer.attributes,
     }
@@ -191,8 +192,7 @@ def _run(setting: _Setting, layer: Layer, tape: Tape, keep: Keep) -> None:
     output = _typed(output, setting.dtype)
     if not all(isfinite(end) for end in extremes(output)):
         raise OpError(_nonfinite(params))
-    following = {"first": 1, "last": output.ndim - 1, "same": near}[op.features]
-    _put(tape, layer, output, min(following, output.ndim - 1))
+    _put(tape, layer, output, op.features_at(attributes, near, inputs[0].shape, output.shape))
     if keep.caches is None or layer.name in keep.caches:
         tape.caches[layer.name] = cache
         tape.held.add(cache)

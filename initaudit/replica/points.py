@@ -28,18 +28,17 @@ def hidden(network: Network) -> tuple[Point, ...]:
 
     A point opens at a weight, a recurrent layer, or where branches meet; with a norm between the
     weight and its activation, the norm's output is the pre-activation. Branches beside a skip
-    connection, the head and what follows it are left out.
+    connection, the heads and what follows them are left out.
     """
     crossed = graph.bottlenecks(network)
-    head = graph.head(network)
+    ends = {layer.name for layer in graph.heads(network)}
     found: dict[str, Point] = {}
     for layer in network.layers:
-        if head is not None and layer.name == head.name:
-            break
-        if layer.op not in _OPENING or layer.name not in crossed:
-            continue
-        point = _point(network, layer)
-        found[point.behind] = point
+        if ends & {layer.name, *layer.inputs}:
+            ends.add(layer.name)
+        elif layer.op in _OPENING and layer.name in crossed:
+            point = _point(network, layer)
+            found[point.behind] = point
     return tuple(found.values())
 
 
@@ -50,7 +49,6 @@ def _point(network: Network, layer: Layer) -> Point:
     return Point(function.inputs[0], function.name)
 
 
-def below_head(network: Network) -> str | None:
-    """Return the layer that the head reads: where random cotangents enter."""
-    head = graph.head(network)
-    return head.inputs[0] if head is not None and head.inputs else None
+def below_heads(network: Network) -> tuple[str, ...]:
+    """Return the layers that the heads read: where random cotangents enter."""
+    return tuple(dict.fromkeys(x.inputs[0] for x in graph.heads(network) if x.inputs))

@@ -145,7 +145,9 @@ def _train(
             cotangents = {task.head: _d_loss(logits, axis, labels)}
             for found in backward(task.network, load, tape, cotangents):
                 for param in found.layer.params:
-                    if param.name in found.d_params and param.tensor is not None:
+                    # A value is a number of the graph, such as a mask, and no weight.
+                    learned = param.name in found.d_params and param.name != "value"
+                    if learned and param.tensor is not None:
                         name, gradient = param.tensor.name, found.d_params[param.name]
                         known = name in gradients
                         gradients[name] = gradients[name] + gradient if known else gradient

@@ -11,14 +11,14 @@ import numpy as np
 
 from initaudit import graph
 from initaudit.network import Layer, Network
-from initaudit.replica import statistics
+from initaudit.replica import statistics, tokens
 from initaudit.replica.engine import Keep, Tape, backward, forward, upstream
 from initaudit.replica.inputs import draw, generator, lost_in_single, measured, sources
 from initaudit.replica.loading import Arrays, Load, Real, loader
 from initaudit.replica.moving import Base, few, sensitivity
 from initaudit.replica.ops.activations import function_of
 from initaudit.replica.ops.product import Gradient, size
-from initaudit.replica.points import Point, below_head, hidden
+from initaudit.replica.points import Point, below_heads, hidden
 from initaudit.replica.trace import Signal, Trace
 from initaudit.special import Array
 
@@ -85,8 +85,8 @@ def measure(
     base = Base(network, inputs, behind, few(samples, dtype))
     signals: dict[str, Signal] = {}
 
-    def see(layer: Layer, x: Array, axis: int) -> None:
-        signals[layer.name] = _forward_signal(layer, x, axis)
+    def see(layer: Layer, x: Array, axis: int, read: tuple[Array, ...]) -> None:
+        signals[layer.name] = _forward_signal(layer, x, axis, read)
         base.see(layer, x)
 
     with np.errstate(all="ignore"):
@@ -146,7 +146,7 @@ def _lost(network: Network, trace: Trace) -> bool:
     return False
 
 
-def _forward_signal(layer: Layer, x: Array, axis: int) -> Signal:
+def _forward_signal(layer: Layer, x: Array, axis: int, read: tuple[Array, ...]) -> Signal:
     signal = Signal(x.shape[1:], x.shape[axis] if x.ndim > 1 else 1)
     if x.dtype.kind != "f" or not x.size:
         return signal
@@ -162,6 +162,10 @@ def _forward_signal(layer: Layer, x: Array, axis: int) -> Signal:
         dead=dead,
         effective_rank=statistics.participation(x, axis) if x.ndim > 1 else None,
         cosine=statistics.cosine(x),
+        token_cosine=tokens.token_cosine(x),
+        entropy=(
+            tokens.attention_entropy(layer.attributes, read) if layer.op == "attention" else None
+        ),
         histogram=counts,
         low=low,
         high=high,
@@ -179,11 +183,10 @@ def _plateaus(layer: Layer, x: Array, axis: int) -> tuple[float | None, float | 
 
 def _differentiated(network: Network, points: tuple[Point, ...], dtype: Real) -> frozenset[str]:
     """Return the layers whose backward will be asked for."""
-    entry = below_head(network) or (points[-1].behind if points else None)
-    head = graph.head(network)
-    found = frozenset() if entry is None else upstream(network, entry)
-    alone = head is None or _expected(head, dtype)
-    return found if alone or head is None else found | {head.name}
+    entries = below_heads(network) or tuple(point.behind for point in points[-1:])
+    found = frozenset(name for entry in entries for name in upstream(network, entry))
+    apart = {head.name for head in graph.heads(network) if not _expected(head, dtype)}
+    return found | apart
 
 
 def _expected(head: Layer, dtype: Real) -> bool:
@@ -204,47 +207,46 @@ def _differentiate(
     signals: dict[str, Signal],
     dtype: Real,
 ) -> None:
-    """Send a standard normal cotangent backward from below the head and record what arrives.
+    """Send standard normal cotangents backward from below the heads and record what arrives.
 
-    Where the head was not reached it enters at the last hidden layer that was. The head's own
-    weight gets its gradient from one at its output; in single precision that of a linear head is
-    its expectation, rows x mean square of the input for each entry.
+    Where no head was reached one enters at the last hidden layer that was. The heads' own weights
+    get their gradients from cotangents at their outputs; in single precision that of a linear head
+    is its expectation, rows x mean square of the input for each entry.
     """
-    entry = below_head(network)
-    if entry not in tape.shapes and points:
-        entry = points[-1].behind
-    if entry is not None and entry in tape.shapes:
-        cotangents = {entry: random.standard_normal(tape.shapes[entry], dtype=dtype)}
-        steps = backward(network, load, tape, cotangents, lean=True)
-        del cotangents
-        for step in steps:
-            name = step.layer.name
-            if step.layer.op != "input":
-                _, std, power = statistics.moments(step.d_output)
-                weight_std, weight_power = _weight_gradient(step.gradients)
-                signals[name] = replace(
-                    signals[name],
-                    gradient_std=std,
-                    gradient_power=power,
-                    weight_grad_std=weight_std,
-                    weight_grad_power=weight_power,
-                )
-            del step
-    head = graph.head(network)
-    if head is None or head.name not in tape.shapes:
-        return
-    if _expected(head, dtype):
-        rows = math.prod(tape.shapes[head.inputs[0]][:-1])
-        second = signals[head.inputs[0]].second_moment
-        weight_power = None if second is None else rows * second
-        weight_std = None if weight_power is None else math.sqrt(weight_power)
-    else:
-        cotangent = random.standard_normal(tape.shapes[head.name], dtype=dtype)
-        step = next(backward(network, load, tape, {head.name: cotangent}, lean=True))
-        weight_std, weight_power = _weight_gradient(step.gradients)
-    signals[head.name] = replace(
-        signals[head.name], weight_grad_std=weight_std, weight_grad_power=weight_power
-    )
+    entries = [name for name in below_heads(network) if name in tape.shapes]
+    if not entries and points:
+        entries = [points[-1].behind]
+    cotangents = {name: random.standard_normal(tape.shapes[name], dtype=dtype) for name in entries}
+    steps = backward(network, load, tape, cotangents, lean=True)
+    del cotangents
+    for step in steps:
+        name = step.layer.name
+        if step.layer.op != "input":
+            _, std, power = statistics.moments(step.d_output)
+            weight_std, weight_power = _weight_gradient(step.gradients)
+            signals[name] = replace(
+                signals[name],
+                gradient_std=std,
+                gradient_power=power,
+                weight_grad_std=weight_std,
+                weight_grad_power=weight_power,
+            )
+        del step
+    for head in graph.heads(network):
+        if head.name not in tape.shapes:
+            continue
+        if _expected(head, dtype):
+            rows = math.prod(tape.shapes[head.inputs[0]][:-1])
+            second = signals[head.inputs[0]].second_moment
+            weight_power = None if second is None else rows * second
+            weight_std = None if weight_power is None else math.sqrt(weight_power)
+        else:
+            cotangent = random.standard_normal(tape.shapes[head.name], dtype=dtype)
+            step = next(backward(network, load, tape, {head.name: cotangent}, lean=True))
+            weight_std, weight_power = _weight_gradient(step.gradients)
+        signals[head.name] = replace(
+            signals[head.name], weight_grad_std=weight_std, weight_grad_power=weight_power
+        )
 
 
 def _weight_gradient(gradients: Mapping[str, Gradient]) -> tuple[float | None, float | None]:

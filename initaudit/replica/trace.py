@@ -16,7 +16,8 @@ class Signal:
     (`initaudit.signal.Activation`), ``dead`` the share of a rectifier's units that never vary.
     ``effective_rank`` is the participation ratio of the features; ``cosine`` the mean cosine
     between the outputs for two different samples. ``shape`` is that of one sample, ``features``
-    the number of units.
+    the number of units. ``token_cosine`` is that between the tokens of one sample and ``entropy``
+    that of an attention's rows over the most they can have (`initaudit.replica.tokens`).
 
     Backward, for a standard normal cotangent below the head: ``gradient_std`` and
     ``gradient_power`` (mean square) at the output; ``weight_grad_std`` and ``weight_grad_power``
@@ -33,6 +34,8 @@ class Signal:
     dead: float | None = None
     effective_rank: float | None = None
     cosine: float | None = None
+    token_cosine: float | None = None
+    entropy: float | None = None
     histogram: tuple[int, ...] = ()
     low: float | None = None
     high: float | None = None

@@ -208,6 +208,8 @@ def _forward(forward: Forward | None) -> Value:
         "dead": _number(forward.dead),
         "effective_rank": _number(forward.effective_rank),
         "cosine": _number(forward.cosine),
+        "token_cosine": _number(forward.token_cosine),
+        "entropy": _number(forward.entropy),
         "histogram": list(forward.histogram),
         "low": _number(forward.low),
         "high": _number(forward.high),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
@@ -14,6 +15,7 @@ SETTING_UP = re.compile(
     r"|_*(?:weights?|params?|parameters?|kernels?)_init(?:iali[sz]e)?|_*initiali[sz]e|_*reset_parameters"
 )
 """Names of methods that fill weights."""
+_sets_up = cache(SETTING_UP.fullmatch)
 _HOLDERS = frozenset({"ModuleList", "ModuleDict", "Sequential", "LayerList"})
 
 
@@ -26,7 +28,7 @@ def dispatched(file: File) -> frozenset[tuple[str, int, str]]:
     """
     found: set[tuple[str, int, str]] = set()
     for name, nodes in file.mentions.items():
-        if SETTING_UP.fullmatch(name) is None:
+        if _sets_up(name) is None:
             continue
         for node in nodes:
             words = dotted(node.value)
@@ -62,7 +64,7 @@ def called_on_self(file: File) -> dict[str, frozenset[str]]:
     """Return the methods that fill weights and that each class mentions on itself."""
     found: dict[str, set[str]] = {}
     for name, nodes in file.mentions.items():
-        if SETTING_UP.fullmatch(name) is None:
+        if _sets_up(name) is None:
             continue
         for node in nodes:
             owner = file.class_of(node)

@@ -105,23 +105,21 @@ def read_classes(module: Module, catalogue: Catalogue) -> dict[ast.ClassDef, Cla
 def _assigned(
     module: Module, statement: ast.Assign | ast.AnnAssign, value: ast.expr, owner: Class
 ) -> None:
-    function = module.function(statement)
-    in_body = module.parents.get(statement) is owner.node
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
     for target in targets:
-        name = None
-        if in_body and isinstance(target, ast.Name):
-            name = target.id
-        elif (
-            isinstance(target, ast.Attribute)
-            and isinstance(target.value, ast.Name)
-            and target.value.id == "self"
-        ):
+        if isinstance(target, ast.Attribute):
+            if not isinstance(target.value, ast.Name) or target.value.id != "self":
+                continue
             name = target.attr
-        if name is not None:
-            owner.attributes.setdefault(name, []).append(
-                Attribute(name, value, statement, function)
-            )
+        elif isinstance(target, ast.Name) and module.is_in_body(statement, owner.node):
+            name = target.id
+        else:
+            continue
+        made = Attribute(name, value, statement, module.function(statement))
+        if name in owner.attributes:
+            owner.attributes[name].append(made)
+        else:
+            owner.attributes[name] = [made]
 
 
 def _framework(one: Class, catalogue: Catalogue, module: Module, depth: int) -> str | None:

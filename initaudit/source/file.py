@@ -123,19 +123,23 @@ class File:
         return passes(self)
 
     @cached_property
+    def passes_by_kind(self) -> Mapping[str, frozenset[str]]:
+        """The passes over all parameters of objects of one class, by class (see `traits`)."""
+        from initaudit.source.traits import passes_by_kind
+
+        return passes_by_kind(self)
+
+    @cached_property
     def makers(self) -> Mapping[str, set[ast.ClassDef | None]]:
         """Which classes make an object of each capitalised name."""
         from initaudit.source.traits import makers
 
         return makers(self.module)
 
-    @cached_property
+    @property
     def mentions(self) -> Mapping[str, list[ast.Attribute]]:
         """Every attribute access of the file, by the attribute's name."""
-        found: dict[str, list[ast.Attribute]] = {}
-        for node in self.module.attributes:
-            found.setdefault(node.attr, []).append(node)
-        return found
+        return self.module.mentions
 
     @cached_property
     def strings(self) -> frozenset[str]:

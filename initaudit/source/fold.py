@@ -117,6 +117,8 @@ def _named(module: Module, expr: ast.Name | ast.Attribute, depth: int) -> Value:
 
 def _assigned_name(module: Module, expr: ast.Name) -> ast.expr | None:
     """Return the one value that a name is given in its function, or at the top of the file."""
+    if expr.id not in module.valued:
+        return None
     function = module.function(expr)
     if function is not None:
         if any(argument.arg == expr.id for argument in arguments(function)):
@@ -129,6 +131,8 @@ def _assigned_name(module: Module, expr: ast.Name) -> ast.expr | None:
 
 
 def _assigned_attribute(module: Module, expr: ast.Attribute) -> ast.expr | None:
+    if expr.attr not in module.valued_attributes:
+        return None
     owner = module.class_of(expr)
     found = [] if owner is None else module.attribute_values.get((owner, expr.attr), [])
     return found[0] if len(found) == 1 else None

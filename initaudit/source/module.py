@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from initaudit.source.names import Names, read_names
+from initaudit.source.parents import CHILDREN, Parents
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.ClassDef | ast.Lambda | ast.Module
@@ -26,14 +27,14 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 class Module:
     """A parsed file.
 
-    ``parents`` maps each node to the one around it. The lists hold the nodes of their kind in
-    source order. ``cell`` maps a line to (cell, line in it) for a notebook, None for a file.
+    The lists hold the nodes of their kind in source order, what stands in annotations left out.
+    ``mentions`` are the attribute accesses by the attribute's name.
     """
 
     path: str
     text: str
     tree: ast.Module
-    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+    parents: Parents
     calls: list[ast.Call] = field(default_factory=list)
     classes: list[ast.ClassDef] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
@@ -42,11 +43,12 @@ class Module:
     loops: list[ast.For] = field(default_factory=list)
     comprehensions: list[ast.ListComp] = field(default_factory=list)
     operations: list[ast.BinOp] = field(default_factory=list)
-    comparisons: list[ast.Compare] = field(default_factory=list)
     choices: list[ast.BoolOp] = field(default_factory=list)
     statements: list[ast.Expr] = field(default_factory=list)
     imports: list[ast.Import | ast.ImportFrom] = field(default_factory=list)
-    attributes: list[ast.Attribute] = field(default_factory=list)
+    mentions: defaultdict[str, list[ast.Attribute]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     constants: list[ast.Constant] = field(default_factory=list)
     enclosing: dict[ast.AST, Around] = field(default_factory=dict)
 
@@ -84,6 +86,10 @@ class Module:
     def is_top(self, node: ast.AST) -> bool:
         """Return whether a node stands at the top level of the file (branches included)."""
         return self.scope(node) is self.tree
+
+    def is_in_body(self, statement: ast.stmt, owner: ast.ClassDef) -> bool:
+        """Return whether a statement stands right in the body of a class, in no branch."""
+        return self.scope(statement) is owner and self.parents.get(statement) is owner
 
     def scope(self, node: ast.AST) -> Scope:
         """Return the innermost function, class, lambda or module around a node."""
@@ -191,6 +197,16 @@ class Module:
         return found
 
     @cached_property
+    def valued(self) -> frozenset[str]:
+        """The bare names that are given a value in any function or at the top of the file."""
+        return frozenset(name for _, name in self.values)
+
+    @cached_property
+    def valued_attributes(self) -> frozenset[str]:
+        """The attributes of ``self`` that any class gives a value."""
+        return frozenset(name for _, name in self.attribute_values)
+
+    @cached_property
     def attribute_values(self) -> Mapping[tuple[ast.ClassDef, str], list[ast.expr]]:
         """What each attribute of ``self`` or name in a class body is given, by class and name."""
         found: dict[tuple[ast.ClassDef, str], list[ast.expr]] = {}
@@ -199,7 +215,7 @@ class Module:
             if owner is None or node.value is None:
                 continue
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name) and self.parents.get(node) is owner:
+                if isinstance(target, ast.Name) and self.is_in_body(node, owner):
                     found.setdefault((owner, target.id), []).append(node.value)
                 elif (
                     isinstance(target, ast.Attribute)
@@ -255,9 +271,8 @@ def parse(text: str, path: str) -> Module:  # noqa: C901  (a call a node is slow
         # Escapes that are no escapes are another linter's business.
         warnings.simplefilter("ignore")
         tree = ast.parse(text, path)
-    module = Module(path, text, tree)
+    module = Module(path, text, tree, Parents(tree))
     lists: dict[type[ast.AST], list[Any]] = {
-        ast.Call: module.calls,
         ast.ClassDef: module.classes,
         ast.FunctionDef: module.functions,
         ast.AsyncFunctionDef: module.functions,
@@ -267,48 +282,51 @@ def parse(text: str, path: str) -> Module:  # noqa: C901  (a call a node is slow
         ast.For: module.loops,
         ast.ListComp: module.comprehensions,
         ast.BinOp: module.operations,
-        ast.Compare: module.comparisons,
         ast.BoolOp: module.choices,
         ast.Expr: module.statements,
         ast.Import: module.imports,
         ast.ImportFrom: module.imports,
-        ast.Attribute: module.attributes,
-        ast.Constant: module.constants,
     }
-    parents, enclosing = module.parents, module.enclosing
+    enclosing, mentions, constants = module.enclosing, module.mentions, module.constants
     here: Around = (None, None, tree)
-    stack: list[Any] = [tree]
-    pop, push, fields, kinds = stack.pop, stack.append, _FIELDS, lists.get
+    stack: list[Any] = tree.body[::-1]
+    pop, push, extend, kinds = stack.pop, stack.append, stack.extend, lists.get
+    call, called = ast.Call, module.calls.append
+    attribute, constant = ast.Attribute, ast.Constant
+    # What is pushed last is popped first, so all is pushed backwards.
     while stack:
         node = pop()
         kind = type(node)
-        if kind is tuple:
-            here = node
+        if kind in _LEAVES:
             continue
-        kept = kinds(kind)
-        if kept is not None:
-            kept.append(node)
-            if kind in _PLACED:
-                enclosing[node] = here
-        if kind in _SCOPES:
-            # Popped when all inside is done: what is around then is what is around now.
-            push(here)
-            here = _inside(node, here)
-        # Backwards, so that what stands first is popped first.
-        for name in fields[kind]:
-            value = getattr(node, name)
-            if value is None:
-                continue
-            if type(value) is not list:
-                parents[value] = node
-                if type(value) not in _LEAVES:
-                    push(value)
-            else:
-                for child in reversed(value):
-                    if child is not None:
-                        parents[child] = node
-                        if type(child) not in _LEAVES:
-                            push(child)
+        if kind is attribute:
+            mentions[node.attr].append(node)
+            push(node.value)
+        elif kind is constant:
+            constants.append(node)
+        elif kind is call:
+            called(node)
+            enclosing[node] = here
+            if node.keywords:
+                extend([keyword.value for keyword in reversed(node.keywords)])
+            if node.args:
+                extend(reversed(node.args))
+            push(node.func)
+        elif kind is list:
+            extend(reversed(node))
+        elif kind is tuple:
+            here = node
+        else:
+            kept = kinds(kind)
+            if kept is not None:
+                kept.append(node)
+                if kind in _PLACED:
+                    enclosing[node] = here
+            if kind in _SCOPES:
+                # Popped when all inside is done: what is around then is what is around now.
+                push(here)
+                here = _inside(node, here)
+            extend(_INNER[kind](node))
     return module
 
 
@@ -321,33 +339,17 @@ def _inside(node: Function | ast.ClassDef | ast.Lambda, here: Around) -> Around:
     return node, here[1], node
 
 
-def _node_fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    """Return the fields of a kind of node that hold nodes, the last one first."""
-    return tuple(name for name in reversed(kind._fields) if name not in _PLAIN.get(kind, _WORDS))
-
-
-# Fields that hold text, numbers or one of the few operators, which all places share.
-_WORDS = frozenset(
-    {"ctx", "op", "ops", "name", "id", "attr", "arg", "asname", "module", "level", "type_comment",
-     "kind", "str", "lineno", "is_async", "simple", "conversion", "tag", "kwd_attrs", "rest"}
-)  # fmt: skip
-_PLAIN: dict[type[ast.AST], frozenset[str]] = {
-    ast.Constant: frozenset({"value", "kind"}),
-    ast.Global: frozenset({"names"}),
-    ast.Nonlocal: frozenset({"names"}),
-    ast.MatchSingleton: frozenset({"value"}),
-}
-if sys.version_info >= (3, 12):
-    # The name of a type alias is a node, unlike any other name.
-    _PLAIN[ast.TypeAlias] = frozenset()
-_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
-    kind: _node_fields(kind)
-    for kind in vars(ast).values()
-    if isinstance(kind, type) and issubclass(kind, ast.AST)
+# What an annotation names is neither made nor filled.
+_INNER = {
+    **CHILDREN,
+    ast.AnnAssign: lambda node: (node.value, node.target),
+    ast.FunctionDef: lambda node: (node.decorator_list, node.body, node.args),
+    ast.AsyncFunctionDef: lambda node: (node.decorator_list, node.body, node.args),
+    ast.arguments: lambda node: (node.defaults, node.kw_defaults),
 }
 _SCOPES = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
 _PLACED = frozenset(
-    {ast.Call, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For, ast.FunctionDef,
-     ast.AsyncFunctionDef, ast.ClassDef}
+    {ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For, ast.FunctionDef, ast.AsyncFunctionDef,
+     ast.ClassDef}
 )  # fmt: skip
-_LEAVES = frozenset({ast.Name, ast.Pass, ast.Break, ast.Continue})
+_LEAVES = frozenset({type(None), ast.Name, ast.Pass, ast.Break, ast.Continue})

@@ -1,16 +1,17 @@
-"""What files tell about each other: a summary of each, and the doubts that only it can settle."""
+"""What files tell about each other: a summary of each, and what all of them come to."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from initaudit.claims import Doubt
 from initaudit.source.callers import called_on_self, dispatched
 from initaudit.source.file import File
-from initaudit.source.targets import fillers, fills_kind
+from initaudit.source.handling import branches, held
+from initaudit.source.targets import fillers
 
 # Plain text first and what stands before it afterwards: a search for a word is fast.
 _CLASS = re.compile(r"class (?<=\nclass )(\w+)")
@@ -32,6 +33,8 @@ class Outline:
     objects that are filled. ``dispatched`` and ``on_self`` are the mentions of methods that fill
     weights, on other objects and on each class's own (see `traits`). ``fillers`` are the functions
     that set up weights, with the classes that they fill (see `targets`).
+    ``branches`` are the attributes that branches for a class speak of, ``held`` those that a
+    class which derives from others may fill (see `handling`).
     """
 
     path: str
@@ -43,6 +46,8 @@ class Outline:
     dispatched: frozenset[tuple[str, int, str]] = frozenset()
     on_self: Mapping[str, frozenset[str]] = field(default_factory=dict)
     fillers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    branches: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    held: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def outline_text(text: str, path: str, *, own: bool = True) -> Outline:
@@ -110,12 +115,14 @@ def outline(file: File) -> Outline:
         for made, by in file.makers.items()
     }
     passes = {"" if one is None else one.name: kinds for one, kinds in file.passes.items()}
+    for name, kinds in file.passes_by_kind.items():
+        passes[name] = passes.get(name, frozenset()) | kinds
     written = frozenset(
         draw.role for draw in file.draws if len(draw.path) > 1 and draw.callee.form != "factory"
     )
     return Outline(
         plain.path, plain.tested, classes, makers, passes, written,
-        dispatched(file), called_on_self(file), fillers(file),
+        dispatched(file), called_on_self(file), fillers(file), branches(file), held(file),
     )  # fmt: skip
 
 
@@ -149,6 +156,15 @@ class Project:
         return found
 
     @cached_property
+    def parts(self) -> Mapping[str, frozenset[str]]:
+        """What each class calls by a capitalised name: the objects that it is made of."""
+        found: dict[str, set[str]] = {}
+        for part, makers in self.makers.items():
+            for maker in makers:
+                found.setdefault(maker, set()).add(part)
+        return {maker: frozenset(parts) for maker, parts in found.items()}
+
+    @cached_property
     def passes(self) -> Mapping[str, frozenset[str]]:
         """The kinds of passes over all parameters that each class runs."""
         found: dict[str, frozenset[str]] = {}
@@ -159,8 +175,10 @@ class Project:
 
     def answers(self, doubt: Doubt) -> bool:
         """Return whether a doubt holds, so that the claim is withdrawn."""
+        from initaudit.source.doubts import DOUBTS
+
         kind, *words = doubt
-        return _DOUBTS[kind](self, *words)
+        return DOUBTS[kind](self, *words)
 
     def ancestors(self, name: str) -> frozenset[str]:
         """Return the names of all bases of a class, as far as the files tell."""
@@ -172,91 +190,21 @@ class Project:
                 found |= set(bases)
         return frozenset(found)
 
+    @cached_property
+    def _derived(self) -> Mapping[str, frozenset[str]]:
+        """The classes that name each class as a base."""
+        found: dict[str, set[str]] = {}
+        for name, facts in self.classes.items():
+            for base in (base for bases, _ in facts for base in bases):
+                found.setdefault(base, set()).add(name)
+        return {base: frozenset(names) for base, names in found.items()}
 
-def _tested_somewhere(project: Project, name: str) -> bool:
-    return name in project.tested
-
-
-def _derived_somewhere(project: Project, name: str) -> bool:
-    return any(name in bases for facts in project.classes.values() for bases, _ in facts)
-
-
-def _filled(project: Project, name: str, kind: str) -> bool:
-    """Whether a class, or one that makes such objects, runs a pass over all parameters.
-
-    ``kind`` is "every" for a loop over them, "call" for that or any call that may hide one.
-    """
-    wanted = {"every"} if kind == "every" else {"every", "call"}
-    seen: set[str] = set()
-    left = [name]
-    while left:
-        one = left.pop()
-        if one in seen:
-            continue
-        seen.add(one)
-        if any(project.passes.get(n, frozenset()) & wanted for n in (one, *project.ancestors(one))):
-            return True
-        if any(
-            "" in by.makers.get(one, ()) and by.passes.get("", frozenset()) & wanted
-            for by in project.outlines
-        ):
-            return True
-        left += [maker for maker in project.makers.get(one, ()) if maker]
-    return False
-
-
-def _written(project: Project, attribute: str) -> bool:
-    return attribute not in {"weight", "bias"} and any(
-        attribute in one.written for one in project.outlines
-    )
-
-
-def _dispatched(project: Project, name: str, wanted: str, owner: str) -> bool:
-    """Whether a method of that name is called on objects that may be of a class.
-
-    The call must have as many arguments as the method wants, -1 standing for any number.
-    """
-    number = int(wanted)
-    return any(
-        word == name and kind in {"", owner} and (given == -1 or number in {-1, given})
-        for one in project.outlines
-        for word, given, kind in one.dispatched
-    )
-
-
-def _inherited(project: Project, owner: str, name: str) -> bool:
-    """Whether a base of a class may call its method: it does, has one, or is not known."""
-    for base in project.ancestors(owner):
-        facts = project.classes.get(base)
-        if facts is None:
-            if base not in _ROOTS:
-                return True
-            continue
-        if any(name in methods for _, methods in facts):
-            return True
-        if any(name in one.on_self.get(base, ()) for one in project.outlines):
-            return True
-    return False
-
-
-_ROOTS = frozenset({"Module", "Layer", "object", "ABC", "Generic", "Sequential", "ModuleList"})
-
-
-def _unfilled(project: Project, name: str, kind: str) -> bool:
-    """Whether the functions of that name, if there are any, do not all fill such layers."""
-    found = [one.fillers[name] for one in project.outlines if name in one.fillers]
-    return not found or not all(fills_kind(kinds, kind) for kinds in found)
-
-
-_DOUBTS: Mapping[str, Callable[..., bool]] = {
-    "unfilled": _unfilled,
-    "tested": _tested_somewhere,
-    "derived": _derived_somewhere,
-    "filled": _filled,
-    "written": _written,
-    "dispatched": _dispatched,
-    "inherited": _inherited,
-}
-"""Doubts: (tested, class), (derived, class), (filled, class, kind of pass),
-(written, attribute), (inherited, class, method), (unfilled, function, class),
-(dispatched, method, number of arguments, class)."""
+    def descendants(self, name: str) -> frozenset[str]:
+        """Return the names of all classes that derive from one, as far as the files tell."""
+        found: set[str] = set()
+        left = [name]
+        while left:
+            more = self._derived.get(left.pop(), frozenset()) - found - {name}
+            found |= more
+            left += more
+        return frozenset(found)

@@ -184,8 +184,8 @@ def _test(file: File, test: ast.expr, name: str) -> tuple[tuple[str, ...] | None
 
 
 def _applied(file: File, by_holder: Mapping[Holder, tuple[Write, ...]]) -> Iterator[Sweep]:
-    for call in file.module.calls:
-        if not isinstance(call.func, ast.Attribute) or call.func.attr != "apply":
+    for call in file.module.calls_by_word.get("apply", ()):
+        if not isinstance(call.func, ast.Attribute):
             continue
         if len(call.args) != 1 or call.keywords:
             continue
@@ -229,8 +229,10 @@ def _through_methods(
         if function is not None and file.module.parents.get(statement) is function:
             inside.setdefault(function, []).append(one)
     for call in file.module.calls:
+        if call.args or not isinstance(call.func, ast.Attribute):
+            continue
         words = dotted(call.func)
-        if len(words) != 2 or words[0] != "self" or call.args:
+        if len(words) != 2 or words[0] != "self":
             continue
         owner = file.class_of(call)
         function = None if owner is None else file.method(owner, words[1])

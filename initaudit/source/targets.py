@@ -90,7 +90,8 @@ def target_layer(file: File, draw: Draw) -> LayerSpec | None:
     """Return the layer whose parameter a draw fills.
 
     Known are ``self.name`` and a local name that one layer is assigned to, and a name that
-    `isinstance` has narrowed to layers of one kind of parameters (the first is returned).
+    `isinstance` has narrowed to layers of one kind of parameters (the first is returned), and
+    the attributes of classes of the file: ``module.fc1`` narrowed to one, ``self.mlp.fc1``.
     """
     owner = draw.path[:-1]
     if not owner or draw.target is None or has_subscript(draw.target):
@@ -98,6 +99,8 @@ def target_layer(file: File, draw: Draw) -> LayerSpec | None:
     if len(owner) == 2 and owner[0] == "self":
         cls = file.class_of(draw.node)
         return None if cls is None else file.attribute_layer(cls, owner[1])
+    if len(owner) in {2, 3}:
+        return _layer_within(file, draw, owner)
     if len(owner) != 1:
         return None
     narrowed = narrowed_to(file, draw.node, owner[0])
@@ -106,6 +109,24 @@ def target_layer(file: File, draw: Draw) -> LayerSpec | None:
         return specs[0] if all(spec is not None for spec in specs) else None
     value = file.module.names.aliases.get(owner[0])
     return None if value is None else file.layer(value)
+
+
+def _layer_within(file: File, draw: Draw, owner: tuple[str, ...]) -> LayerSpec | None:
+    """Return the layer that an attribute of an object of the file's own classes is."""
+    if owner[0] == "self":
+        cls = file.class_of(draw.node)
+        made = None if cls is None else next(
+            (one.only(owner[1]) for one in cls.lineage() if owner[1] in one.attributes), None
+        )  # fmt: skip
+        func = made.value.func if made is not None and isinstance(made.value, ast.Call) else None
+        kinds: tuple[str, ...] = (func.id,) if isinstance(func, ast.Name) else ()
+    else:
+        kinds = narrowed_to(file, draw.node, owner[0]) if len(owner) == 2 else ()
+    found = [
+        None if (one := file.class_named(kind)) is None else file.attribute_layer(one, owner[-1])
+        for kind in kinds
+    ]
+    return found[0] if found and all(spec is not None for spec in found) else None
 
 
 def narrowed_to(file: File, node: ast.AST, name: str) -> tuple[str, ...]:

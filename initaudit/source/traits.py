@@ -10,11 +10,14 @@ from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function, Module, arguments
+from initaudit.source.targets import narrowed_to
 
 _PASS = re.compile(r"init|reset_param|apply$|^from_pretrained$|^load_state_dict$")
 _PARAMETERS = frozenset({"parameters", "named_parameters"})
 _EVERY = _PARAMETERS | {"modules", "named_modules", "children"}
-_FILLING = re.compile(r"init|normal|uniform|xavier|kaiming|glorot|reset_|fill_|zero_|ones_")
+_FILLING = re.compile(
+    r"init(?!iali[sz]ed)|normal|uniform|xavier|kaiming|glorot|reset_|fill_|zero_|ones_"
+)
 BOTH = frozenset({"call", "every"})
 _DEPTH = 4
 
@@ -192,6 +195,8 @@ def initialised_again(file: File, owner: Class, kinds: frozenset[str] = BOTH) ->
         seen.add(one.name)
         if any(file.passes.get(a.node, frozenset()) & kinds for a in one.lineage()):
             return True
+        if any(file.passes_by_kind.get(a.name, frozenset()) & kinds for a in one.lineage()):
+            return True
         left += [file.classes[maker] for maker in file.makers.get(one.name, ()) if maker]
         if None in file.makers.get(one.name, ()) and file.passes.get(None, frozenset()) & kinds:
             return True
@@ -210,13 +215,51 @@ def passes(file: File) -> dict[ast.ClassDef | None, frozenset[str]]:
             (own and _PASS.search(words[-1]) is not None) or applied
         ):  # fmt: skip
             found.setdefault(module.class_of(call), set()).add("call")
-    for loop in module.loops:
-        over = {called(n)[-1] for n in ast.walk(loop.iter) if isinstance(n, ast.Call) and called(n)}
-        lines = "\n".join(module.lines[loop.lineno - 1 : loop.end_lineno])
-        if over & _EVERY and _FILLING.search(lines) and _is_general(module, loop):
-            kind = "every" if over & _PARAMETERS else "call"
+    for loop, kind in _general_loops(file):
+        if not _narrowed(file, loop):
             found.setdefault(module.class_of(loop), set()).add(kind)
     return {owner: frozenset(kinds) for owner, kinds in found.items()}
+
+
+def passes_by_kind(file: File) -> dict[str, frozenset[str]]:
+    """Return the kinds of passes that are made over objects of some classes only, by class.
+
+    ``if isinstance(module, nn.LSTM): for p in module.parameters(): ..`` fills LSTMs, and what
+    they are made of.
+    """
+    found: dict[str, set[str]] = {}
+    for loop, kind in _general_loops(file):
+        for name in _narrowed(file, loop):
+            found.setdefault(name.rpartition(".")[2], set()).add(kind)
+    return {name: frozenset(kinds) for name, kinds in found.items()}
+
+
+def _general_loops(file: File) -> Iterator[tuple[ast.For, str]]:
+    """Yield the loops over all parameters or modules that fill what they come by, with a kind."""
+    module = file.module
+    for loop in module.loops:
+        over = {called(n)[-1] for n in ast.walk(loop.iter) if isinstance(n, ast.Call) and called(n)}
+        if not over & _EVERY:
+            continue
+        lines = "\n".join(module.lines[loop.lineno - 1 : loop.end_lineno])
+        if _FILLING.search(lines) and _is_general(module, loop):
+            yield loop, "every" if over & _PARAMETERS else "call"
+
+
+def _narrowed(file: File, loop: ast.For) -> tuple[str, ...]:
+    """Return the classes that tests around a loop over ``x.parameters()`` narrow x to.
+
+    None where one of them is a base of the class around: those may be its own objects.
+    """
+    for call in ast.walk(loop.iter):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+            over = call.func.value
+            if call.func.attr in _EVERY and isinstance(over, ast.Name):
+                kinds = narrowed_to(file, loop, over.id)
+                owner = file.class_of(loop) if kinds else None
+                bases = () if owner is None else {b for one in owner.lineage() for b in one.bases}
+                return () if any(kind in bases for kind in kinds) else kinds
+    return ()
 
 
 def _passing(module: Module) -> Iterator[ast.Call]:

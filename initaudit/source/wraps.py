@@ -26,6 +26,8 @@ _WRAPPERS = frozenset(
         "torch.nn.utils.parametrizations.orthogonal",
     }
 )
+# Without one of these words a file cannot name a wrapper.
+_WORDS = ("weight_norm", "spectral_norm", "parametrizations")
 _DEPTH = 4
 
 
@@ -55,13 +57,17 @@ class Wrap:
 
 def wraps(file: File) -> list[Wrap]:
     """Return the wrapped layers of a file's classes, in source order."""
+    if not any(word in file.module.text for word in _WORDS):
+        return []
     helpers = _helpers(file)
     found: dict[tuple[ast.ClassDef, str], list[Wrap]] = {}
     for call in file.module.calls:
         wrapper, inner = _wrapper(file, call, helpers)
+        if wrapper is None:
+            continue
         method = outer_method(file, call)
         owner = file.class_of(call)
-        if wrapper is None or method is None or owner is None:
+        if method is None or owner is None:
             continue
         for name, member in _homes(file, call):
             one = Wrap(

@@ -143,7 +143,7 @@ def test_never_opens_a_pickle(tmp_path: Path, name: str) -> None:
     assert f"holds no checkpoint that is read; {name} is a pickle" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["w.h5", "w.keras", "w.onnx", "w.gguf", "w.msgpack"])
+@pytest.mark.parametrize("name", ["w.h5", "w.keras", "w.tflite", "w.gguf", "w.msgpack"])
 def test_says_which_formats_are_not_read(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert "is of a format that is not read; save its weights as" in refusal(tmp_path / name)

@@ -50,7 +50,7 @@ def test_a_layer_that_does_not_fit_stops_and_all_behind_it_with_it() -> None:
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        (Layer("x", "attention", ("input",)), "the operation attention is not known"),
+        (Layer("x", "unheard", ("input",)), "the operation unheard is not known"),
         (Layer("x", "linear", ("input",)), "it has no weight"),
         (
             Layer("x", "activation", ("input",), attributes={"function": "unknown"}),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initaudit.replica.points import Point, below_head, hidden
+from initaudit.replica.points import Point, below_heads, hidden
 from tests.replica.build import Builder, mlp, xavier
 
 
@@ -16,7 +16,7 @@ def weight(out: int, into: int, *kernel: int) -> dict[str, NDArray[Any]]:
 def test_hidden_layers_of_an_mlp_are_pre_activation_and_activation() -> None:
     network = mlp((4, 5, 6, 2), "tanh", xavier()).network
     assert hidden(network) == (Point("fc0", "fc0.tanh"), Point("fc1", "fc1.tanh"))
-    assert below_head(network) == "fc1.tanh"
+    assert below_heads(network) == ("fc1.tanh",)
 
 
 def test_a_norm_in_between_gives_the_pre_activation() -> None:
@@ -24,7 +24,7 @@ def test_a_norm_in_between_gives_the_pre_activation() -> None:
     built.add("norm", "batch_norm").add("act", "activation", function="relu")
     built.add("pool", "global_avg_pool").add("head", "linear", weight(2, 4))
     assert hidden(built.network) == (Point("norm", "act"),)
-    assert below_head(built.network) == "pool"
+    assert below_heads(built.network) == ("pool",)
 
 
 def test_layers_without_an_activation_stand_for_themselves() -> None:
@@ -68,4 +68,4 @@ def test_what_follows_the_head_is_no_hidden_layer() -> None:
 def test_a_network_of_one_layer_has_no_hidden_layer() -> None:
     built = Builder((4,)).add("head", "linear", weight(2, 4))
     assert hidden(built.network) == ()
-    assert below_head(built.network) == "input"
+    assert below_heads(built.network) == ("input",)

@@ -42,17 +42,31 @@ def _backward(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, di
     return (in_pieces(lambda x, d: activation.derivative(x) * d, x, d_output),), {}
 
 
+def softmax_of(x: Array, along: int) -> Array:
+    """Return the softmax along an axis."""
+    y: Array = x - x.max(along, keepdims=True)
+    np.exp(y, out=y)
+    y /= y.sum(along, keepdims=True)
+    return y
+
+
+def d_softmax(y: Array, d_y: Array, along: int) -> Array:
+    """Return the gradient of what a softmax took, from what it gave and the gradient of that."""
+    spread: Array = y * d_y
+    spread -= y * spread.sum(along, keepdims=True)
+    return spread
+
+
 def _softmax(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
     (x,) = inputs
     along = axis(attributes, x.ndim)
-    y = np.exp(x - x.max(along, keepdims=True))
-    y /= y.sum(along, keepdims=True)
+    y = softmax_of(x, along)
     return y, (y, along)
 
 
 def _d_softmax(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     y, along = cache
-    return (y * (d_output - (y * d_output).sum(along, keepdims=True)),), {}
+    return (d_softmax(y, d_output, along),), {}
 
 
 activation = Op(_forward, _backward)

@@ -47,7 +47,7 @@ def _blocks(y: Array, groups: int) -> Array:
 def _columns(x: Array, groups: int, g: Grid) -> Array:
     """Return what each output place meets: (groups, C / groups x kernel entries, N places)."""
     padded = np.swapaxes(g.padded(x), 0, 1)
-    met = np.empty((x.shape[1], *g.kernel, len(x), *g.out))
+    met = np.empty((x.shape[1], *g.kernel, len(x), *g.out), x.dtype)
     for offset in g.offsets():
         entry: tuple[Any, ...] = (slice(None), *offset)
         met[entry] = g.under(padded, offset)
@@ -57,7 +57,7 @@ def _columns(x: Array, groups: int, g: Grid) -> Array:
 def _correlate(x: Array, kernel: Array, g: Grid) -> Array:
     groups, out = kernel.shape[:2]
     rows = kernel.reshape(groups, out, -1)
-    y = np.empty((len(x), groups * out, *g.out))
+    y = np.empty((len(x), groups * out, *g.out), x.dtype)
     for part in _chunks(x, g):
         flat = rows @ _columns(x[part], groups, g)
         y[part] = np.swapaxes(flat.reshape(groups * out, -1, *g.out), 0, 1)
@@ -68,7 +68,7 @@ def _spread(y: Array, kernel: Array, g: Grid) -> Array:
     """Apply the adjoint of `_correlate` in x."""
     groups, out, channels = kernel.shape[:3]
     columns = np.swapaxes(kernel.reshape(groups, out, -1), 1, 2)
-    x = g.blank((len(y), groups * channels))
+    x = g.blank((len(y), groups * channels), y.dtype)
     for part in _chunks(x, g):
         flat = columns @ _blocks(y[part], groups)
         met = flat.reshape(groups * channels, *g.kernel, -1, *g.out)
@@ -82,7 +82,7 @@ def _spread(y: Array, kernel: Array, g: Grid) -> Array:
 def _pair(x: Array, y: Array, groups: int, g: Grid) -> Array:
     """Return the gradient of <y, _correlate(x, kernel)> in the kernel."""
     channels, out = x.shape[1] // groups, y.shape[1] // groups
-    total = np.zeros((groups, out, channels * prod(g.kernel)))
+    total = np.zeros((groups, out, channels * prod(g.kernel)), x.dtype)
     for part in _chunks(x, g):
         met = np.swapaxes(_columns(x[part], groups, g), 1, 2)
         total += _blocks(y[part], groups) @ met

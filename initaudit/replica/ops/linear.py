@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from initaudit.replica.ops.op import Attributes, Cache, Inputs, Op, OpError, Params, need
+from initaudit.replica.ops.op import Attributes, Cache, Inputs, Op, OpError, Params, need, real
 from initaudit.replica.ops.product import Gradient, Product, Rows, dense
 from initaudit.special import Array
 
@@ -47,7 +47,9 @@ def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
         raise OpError("it looks up whole numbers, its input is not")
     if table.ndim != 2 or tokens.max(initial=0) >= len(table):
         raise OpError(f"its table of shape {table.shape} does not hold every token")
-    return table[tokens], tokens
+    factor = real(attributes, "factor", 1.0)
+    y = table[tokens]
+    return (y if factor == 1.0 else y * factor), (tokens, factor)
 
 
 def _scatter(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
@@ -56,8 +58,9 @@ def _scatter(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dic
 
 
 def _rows(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Gradient]]:
-    tokens = cache
+    tokens, factor = cache
     values = d_output.reshape(-1, d_output.shape[-1])
+    values = values if factor == 1.0 else values * factor
     d_table = Rows(tokens.ravel(), values, len(params["weight"]))
     return (np.zeros(tokens.shape, d_output.dtype),), {"weight": d_table}
 

@@ -16,6 +16,7 @@ from initaudit.replica.ops.op import (
     axis,
     epsilon,
     number,
+    real,
 )
 from initaudit.special import Array
 
@@ -34,8 +35,11 @@ def _d_standardised(d_unit: Array, unit: Array, spread: Array, axes: tuple[int, 
     return d_x
 
 
-def _affine(unit: Array, params: Params, shape: tuple[int, ...]) -> Array:
-    """Scale and shift; ``shape`` is that of the parameters laid along the array's axes."""
+def _affine(unit: Array, params: Params, shape: tuple[int, ...], plus: float = 0.0) -> Array:
+    """Scale and shift; ``shape`` is that of the parameters laid along the array's axes.
+
+    ``plus`` is added to the weight: Gemma stores by how much its factors differ from 1.
+    """
     y = unit
     for role in ("weight", "bias"):
         if role not in params:
@@ -43,12 +47,12 @@ def _affine(unit: Array, params: Params, shape: tuple[int, ...]) -> Array:
         if params[role].size != prod(shape):
             raise OpError(f"its {role} has shape {params[role].shape}, its input {prod(shape)}")
         laid = params[role].reshape(shape)
-        y = y * laid if role == "weight" else y + laid
+        y = y * (laid + plus if plus else laid) if role == "weight" else y + laid
     return y
 
 
 def _d_affine(
-    d_output: Array, unit: Array, params: Params, shape: tuple[int, ...]
+    d_output: Array, unit: Array, params: Params, shape: tuple[int, ...], plus: float = 0.0
 ) -> tuple[Array, dict[str, Array]]:
     shared = tuple(i for i, n in enumerate(shape) if n == 1)
     found: dict[str, Array] = {}
@@ -58,7 +62,8 @@ def _d_affine(
         return d_output, found
     summed = (d_output * unit).sum(shared, keepdims=True)
     found["weight"] = summed.reshape(params["weight"].shape)
-    return d_output * params["weight"].reshape(shape), found
+    laid = params["weight"].reshape(shape)
+    return d_output * (laid + plus if plus else laid), found
 
 
 def _along(x: Array, kept: int) -> tuple[int, ...]:
@@ -98,30 +103,51 @@ def _trailing(x: Array, params: Params) -> int:
     return dims
 
 
+def _within(attributes: Attributes, x: Array) -> Array:
+    """Return an array with its features in groups, where each head has a norm of its own."""
+    heads = number(attributes, "heads", 1)
+    if heads < 1 or x.shape[-1] % heads:
+        raise OpError(f"{x.shape[-1]} features do not divide into {heads} heads")
+    return x if heads == 1 else x.reshape(*x.shape[:-1], heads, -1)
+
+
 def _layer(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
-    (x,) = inputs
+    (given,) = inputs
+    x = _within(attributes, given)
     dims = _trailing(x, params)
     axes = tuple(range(x.ndim - dims, x.ndim))
     unit, spread = _standardised(x, axes, epsilon(attributes))
     shape = (1,) * (x.ndim - dims) + x.shape[x.ndim - dims :]
-    return _affine(unit, params, shape), (unit, spread, axes, shape)
+    plus = real(attributes, "plus", 0.0)
+    y = _affine(unit, params, shape, plus).reshape(given.shape)
+    return y, (unit, spread, axes, shape, plus)
+
+
+def _d_layer(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
+    unit, spread, axes, shape, plus = cache
+    d_unit, d_params = _d_affine(d_output.reshape(unit.shape), unit, params, shape, plus)
+    d_x = _d_standardised(d_unit, unit, spread, axes)
+    return (d_x.reshape(d_output.shape),), d_params
 
 
 def _rms(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
-    (x,) = inputs
+    (given,) = inputs
+    x = _within(attributes, given)
     dims = _trailing(x, params)
     axes = tuple(range(x.ndim - dims, x.ndim))
     spread = np.sqrt(np.square(x).mean(axes, keepdims=True) + epsilon(attributes))
     unit = x / spread
     shape = (1,) * (x.ndim - dims) + x.shape[x.ndim - dims :]
-    return _affine(unit, params, shape), (unit, spread, axes, shape)
+    plus = real(attributes, "plus", 0.0)
+    y = _affine(unit, params, shape, plus).reshape(given.shape)
+    return y, (unit, spread, axes, shape, plus)
 
 
 def _d_rms(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    unit, spread, axes, shape = cache
-    d_unit, d_params = _d_affine(d_output, unit, params, shape)
+    unit, spread, axes, shape, plus = cache
+    d_unit, d_params = _d_affine(d_output.reshape(unit.shape), unit, params, shape, plus)
     along = (d_unit * unit).mean(axes, keepdims=True)
-    return ((d_unit - unit * along) / spread,), d_params
+    return (((d_unit - unit * along) / spread).reshape(d_output.shape),), d_params
 
 
 def _group(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
@@ -143,6 +169,6 @@ def _d_group(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dic
 
 
 batch_norm = Op(_batch, _d_batch)
-layer_norm = Op(_layer, _d_batch)
+layer_norm = Op(_layer, _d_layer)
 rms_norm = Op(_rms, _d_rms)
 group_norm = Op(_group, _d_group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from initaudit.replica.ops.op import Attributes, Cache, Inputs, Op, OpError, Params, axis, each
 from initaudit.replica.ops.windows import Grid, grid
@@ -23,7 +24,7 @@ def _max(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array,
     (x,) = inputs
     g = _grid(attributes, x)
     padded = g.padded(x, -math.inf)
-    y = np.full((*x.shape[:2], *g.out), -math.inf)
+    y = np.full((*x.shape[:2], *g.out), -math.inf, x.dtype)
     winner = np.zeros(y.shape, np.int32)
     for i, offset in enumerate(g.offsets()):
         met = g.under(padded, offset)
@@ -35,21 +36,21 @@ def _max(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array,
 
 def _d_max(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     shape, g, winner = cache
-    d_x = g.blank(shape[:2])
+    d_x = g.blank(shape[:2], d_output.dtype)
     for i, offset in enumerate(g.offsets()):
         g.under(d_x, offset)[...] += np.where(winner == i, d_output, 0.0)
     return (g.inner(d_x),), {}
 
 
-def _counts(attributes: Attributes, g: Grid) -> Array:
+def _counts(attributes: Attributes, g: Grid, dtype: DTypeLike) -> Array:
     """Return what each sum is divided by: padding counts, as in PyTorch, but not "same" padding.
 
     Keras, whose word "same" is, leaves it out.
     """
-    padded = g.padded(np.ones(g.sides))
+    padded = g.padded(np.ones(g.sides, dtype))
     if attributes.get("padding") != "same" and attributes.get("count_include_pad", True):
-        return np.full(g.out, float(math.prod(g.kernel)))
-    total = np.zeros(g.out)
+        return np.full(g.out, float(math.prod(g.kernel)), dtype)
+    total = np.zeros(g.out, dtype)
     for offset in g.offsets():
         total += g.under(padded, offset)
     return total
@@ -58,8 +59,8 @@ def _counts(attributes: Attributes, g: Grid) -> Array:
 def _average(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
     (x,) = inputs
     g = _grid(attributes, x)
-    padded, counts = g.padded(x), _counts(attributes, g)
-    y = np.zeros((*x.shape[:2], *g.out))
+    padded, counts = g.padded(x), _counts(attributes, g, x.dtype)
+    y = np.zeros((*x.shape[:2], *g.out), x.dtype)
     for offset in g.offsets():
         y += g.under(padded, offset)
     return y / counts, (x.shape, g, counts)
@@ -67,7 +68,7 @@ def _average(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
 
 def _d_average(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     shape, g, counts = cache
-    d_x, share = g.blank(shape[:2]), d_output / counts
+    d_x, share = g.blank(shape[:2], d_output.dtype), d_output / counts
     for offset in g.offsets():
         g.under(d_x, offset)[...] += share
     return (g.inner(d_x),), {}

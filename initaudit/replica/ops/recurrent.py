@@ -1,8 +1,9 @@
 """Recurrent layers over sequences (N, T, features), one layer in one direction.
 
 Parameters are PyTorch's: weight_ih (gates H, in), weight_hh (gates H, H), bias_ih, bias_hh;
-layout "io" means transposed matrices. Gates stand in the order i, f, g, o (LSTM, also Keras's) and
-r, z, n (GRU, with the reset inside: n = tanh(W x + b + r (U h + c))).
+layout "io" means transposed matrices, ``reverse`` a layer that runs from the last step. Gates
+stand in the order i, f, g, o (LSTM, also Keras's) and r, z, n (GRU, with the
+reset inside: n = tanh(W x + b + r (U h + c))).
 """
 
 from __future__ import annotations
@@ -96,39 +97,46 @@ def _forward(
     if into.shape[1] != cell.gates * width or around.shape[1] != cell.gates * width:
         raise OpError(f"its weights do not make {cell.gates} gates of {width} units")
     read = x @ into + params.get("bias_ih", 0.0)
-    state: State = (np.zeros((len(x), width)),) * cell.parts
+    state: State = (np.zeros((len(x), width), read.dtype),) * cell.parts
+    if attributes.get("reverse"):
+        read = read[:, ::-1]
     states, kept = [state], []
     for t in range(x.shape[1]):
         state, memory = cell.step(read[:, t], state[0] @ around + params.get("bias_hh", 0.0), state)
         states.append(state)
         kept.append(memory)
-    y = np.stack([h for h, *_ in states[1:]], 1)
-    return y, (x, [h for h, *_ in states[:-1]], kept, swapped)
+    hidden = np.stack([h for h, *_ in states], 1)
+    y = hidden[:, 1:]
+    turned = bool(attributes.get("reverse"))
+    return (y[:, ::-1] if turned else y), (x, hidden[:, :-1], kept, swapped, turned)
 
 
 def _backward(
     cell: _Cell, cache: Cache, params: Params, d_output: Array
 ) -> tuple[Inputs, dict[str, Array]]:
-    x, before, kept, swapped = cache
+    x, before, kept, swapped, turned = cache
     w, u = need(params, "weight_ih", "weight_hh")
     into, around = (w, u) if swapped else (w.T, u.T)
     d_state: State = (np.zeros_like(d_output[:, 0]),) * cell.parts
-    d_around = np.zeros(around.shape)
-    d_read = np.zeros((*x.shape[:2], into.shape[1]))
-    d_hidden = np.zeros(into.shape[1])
+    d_read = np.empty((*x.shape[:2], into.shape[1]), d_output.dtype)
+    d_near = np.empty_like(d_read)
+    if turned:
+        d_output = d_output[:, ::-1]
     for t in reversed(range(x.shape[1])):
         d_state = (d_state[0] + d_output[:, t], *d_state[1:])
-        d_read[:, t], d_sum, d_state = cell.back(kept[t], d_state)
-        d_around += before[t].T @ d_sum
-        d_hidden += d_sum.sum(0)
-        d_state = (d_state[0] + d_sum @ around.T, *d_state[1:])
+        d_read[:, t], d_near[:, t], d_state = cell.back(kept[t], d_state)
+        d_state = (d_state[0] + d_near[:, t] @ around.T, *d_state[1:])
+    if turned:
+        d_read = d_read[:, ::-1]
+    sums = d_near.reshape(-1, around.shape[1])
+    d_around = before.reshape(-1, around.shape[0]).T @ sums
     rows = d_read.reshape(-1, into.shape[1])
     d_into = x.reshape(-1, x.shape[-1]).T @ rows
     found = {
         "weight_ih": d_into if swapped else d_into.T,
         "weight_hh": d_around if swapped else d_around.T,
         "bias_ih": rows.sum(0),
-        "bias_hh": d_hidden,
+        "bias_hh": sums.sum(0),
     }
     return (d_read @ into.T,), {role: found[role] for role in found if role in params}
 

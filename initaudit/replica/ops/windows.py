@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from initaudit.replica.ops.op import Attributes, OpError, each
 from initaudit.special import Array
@@ -52,10 +53,10 @@ class Grid:
         around += list(zip(self.before, self.after, strict=True))
         return np.pad(x, around, constant_values=fill)
 
-    def blank(self, leading: tuple[int, ...]) -> Array:
+    def blank(self, leading: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return zeros of the padded shape."""
         sides = (b + n + a for b, n, a in zip(self.before, self.sides, self.after, strict=True))
-        return np.zeros((*leading, *sides))
+        return np.zeros((*leading, *sides), dtype)
 
     def inner(self, padded: Array) -> Array:
         """Return an array without its padding."""

@@ -24,14 +24,18 @@ _MOVES = frozenset({"cpu", "cuda", "to", "float", "half", "double", "bfloat16", 
 _VIEWS = frozenset({"detach", "view", "t", "transpose", "unsqueeze", "squeeze", "flatten"})
 _METHOD = re.compile(r"_?(init|initiali[sz]e|reset)_(weights|parameters|params)|post_init")
 
+_HANDED = re.compile(r"_init[\s\\]*=")
+
 
 @check("IA406", "draw")
 def init_called_or_never(subject: File, limits: Limits) -> Iterator[Hit]:
     """A function handed on as its result, named without a call, or made where one is wanted."""
-    for call in subject.module.calls:
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "apply":
+    for call in subject.module.calls_by_word.get("apply", ()):
+        if isinstance(call.func, ast.Attribute):
             yield from _applied(subject, call)
-        yield from _uncalled(subject, call)
+    if _HANDED.search(subject.module.text) is not None:
+        for call in subject.module.calls:
+            yield from _uncalled(subject, call)
     for statement in subject.module.statements:
         if isinstance(statement.value, ast.Attribute | ast.Name):
             yield from _bare(subject, statement)
@@ -82,8 +86,9 @@ def init_result_discarded(subject: File, limits: Limits) -> Iterator[Hit]:
             {"target": ast.unparse(draw.target), "how": how, "callee": draw.callee.name},
             severity=None if certain and not subject.is_test else mild,
         )
-    for statement in subject.module.statements:
-        yield from _filled_copy(subject, statement)
+    if "clone" in subject.module.text:
+        for statement in subject.module.statements:
+            yield from _filled_copy(subject, statement)
 
 
 @check("IA426", "draw")

@@ -37,14 +37,14 @@ _Found = tuple[ast.expr, str, str | None]
 
 def _classes(file: File, choice: ast.BoolOp) -> _Found | None:
     """``isinstance(m, A or B)``: a class is true, so ``or`` is A and ``and`` is B."""
+    if not all(_is_class(file, value) for value in choice.values[:-1]):
+        return None
     call = file.module.parents.get(choice)
     if isinstance(call, ast.Tuple):
         call = file.module.parents.get(call)
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         return None
     if call.func.id not in {"isinstance", "issubclass"} or choice is call.args[0]:
-        return None
-    if not all(_is_class(file, value) for value in choice.values[:-1]):
         return None
     if not (_speaks_of_layers(file, choice) or _sets_up(file, choice)):
         return None

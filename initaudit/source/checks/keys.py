@@ -12,6 +12,7 @@ from initaudit.source.classes import CONSTRUCTORS
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
+from initaudit.source.parents import Parents
 from initaudit.source.traits import called, has_weights, last_word, method_of
 
 _WEIGHT = re.compile(
@@ -154,7 +155,7 @@ def _same_key(
     )
 
 
-def _branch(parents: dict[ast.AST, ast.AST], statement: ast.stmt) -> str | None:
+def _branch(parents: Parents, statement: ast.stmt) -> str | None:
     """Return the list of its parent that a statement stands in."""
     parent = parents.get(statement)
     if parent is None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from initaudit.catalogue import LayerSpec
-from initaudit.claims import Hit, Limits, check
+from initaudit.claims import Doubt, Hit, Limits, check
 from initaudit.rulebook import Severity
 from initaudit.source.classes import Class
 from initaudit.source.draws import dotted
@@ -31,7 +31,7 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
     if not any(function.name in _FORWARD.values() for function in subject.module.functions):
         return
     for call in subject.module.calls:
-        if not last_word(call)[:1].isupper():
+        if not last_word(call)[:1].isupper() or _surely_elsewhere(subject, call):
             continue
         found = _forward(subject, call)
         if found is None:
@@ -48,6 +48,15 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
             severity=Severity.NOTE if mild else None,
             related=(subject.site(method),) if method.lineno != call.lineno else (),
         )
+
+
+def _surely_elsewhere(file: File, call: ast.Call) -> bool:
+    """Return whether the function around a call is a method, and no forward pass; it is cheap."""
+    function = file.module.function(call)
+    if function is None:
+        return True
+    method = isinstance(file.module.scope(function), ast.ClassDef)
+    return method and function.name not in _FORWARD.values()
 
 
 def _forward(file: File, call: ast.Call) -> tuple[Class, Function] | None:
@@ -194,28 +203,46 @@ def _multiplied(file: File, operation: ast.BinOp) -> Iterator[Hit]:
         if point(file.fold(times)) in {0.0, 1.0}:
             continue
         made = [e for e in listed.elts if parametric(file, _value(file, e))]
-        if not made or _shared_on_purpose(file, operation, listed.elts):
+        doubts = () if made else _of_another_file(file, listed.elts)
+        if not (made or doubts) or _shared_on_purpose(file, operation, listed.elts):
             continue
         held = reaches_container(file, operation)
-        if held is None and not _tracked_list(file, operation):
+        if held is None and (doubts or not _tracked_list(file, operation)):
             continue
         if _replaced(file, operation, held):
             continue
         written_out = all(isinstance(e, ast.Call) for e in listed.elts)
         yield Hit(
             file.site(operation),
-            {"layer": _callee(file, made[0]), "times": ast.unparse(times)},
+            {"layer": _callee(file, (made or listed.elts)[0]), "times": ast.unparse(times)},
             severity=Severity.NOTE if file.is_test else None,
             related=() if held is None or held.lineno == operation.lineno else (file.site(held),),
+            doubts=doubts,
             fix="comprehension" if written_out and listed is operation.left else None,
         )
+
+
+def _of_another_file(file: File, elements: list[ast.expr]) -> tuple[Doubt, ...]:
+    """Return what to ask of a list of one module whose weights another file of the run makes."""
+    if len(elements) != 1:
+        return ()
+    value = _value(file, elements[0])
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
+        return ()
+    name = value.func.id
+    own = file.class_named(name) is not None or name in file.module.names.imports
+    known = not own or not name[:1].isupper() or file.layer(value) is not None
+    return () if known else (("weightless", name),)
 
 
 def _replaced(file: File, operation: ast.BinOp, held: ast.Call | None) -> bool:
     """Return whether the places are assigned one by one later, as where the list was a stand-in."""
     owner = file.module.class_of(operation)
-    names = {dotted(t) for node in (operation, held) if node is not None
-             for t in getattr(file.module.statement(node), "targets", [])}  # fmt: skip
+    own = [file.module.statement(node) for node in (operation, held) if node is not None]
+    names = {
+        dotted(t) for node in own for t in getattr(node, "targets", [])
+        if not isinstance(t, ast.Subscript)
+    }  # fmt: skip
     return any(
         isinstance(target, ast.Subscript) and dotted(target) in names
         for one in file.module.assigns

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
-from initaudit.network import Site
+from initaudit.network import Interval, Site
 from initaudit.rulebook import Severity
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
@@ -26,6 +26,7 @@ _AXES = re.compile(
 _FIRST = re.compile(r"\.weight(\.data)?\[0\]")
 _FILLS = frozenset({"zeros", "empty", "data", "unknown"})
 _EMBEDDING = "torch.nn.Embedding"
+_Statements = list[ast.Assign | ast.AnnAssign]
 
 
 @check("IA407", "draw")
@@ -41,7 +42,8 @@ def padding_row_overwritten(subject: File, limits: Limits) -> Iterator[Hit]:
             continue
         if has_subscript(draw.target) or draw.function is None or _is_zero(draw):
             continue
-        tables = _direct(subject, draw, padded) or _swept(subject, draw, padded)
+        direct = _direct(subject, draw, padded)
+        tables = direct or _swept(subject, draw, padded)
         if not tables or _cleared(subject, draw, draw.function):
             continue
         yield Hit(
@@ -51,8 +53,11 @@ def padding_row_overwritten(subject: File, limits: Limits) -> Iterator[Hit]:
                 "target": ast.unparse(draw.target),
                 "table": _callee(tables[0]),
                 "line": tables[0].lineno,
+                "zeroed": ".".join(draw.path[:-1]),
+                "row": _row_is(subject, direct),
             },
             severity=Severity.NOTE if subject.is_test else None,
+            fix="zero-the-row" if draw.role == "weight" else None,
             related=_sites(subject, tables),
         )
 
@@ -77,15 +82,24 @@ def _padded(file: File) -> list[ast.Assign | ast.AnnAssign]:
     return found
 
 
+def _row_is(file: File, tables: _Statements) -> str:
+    """Return whether the row is surely a number: ``weight[None]`` would be the whole table."""
+    rows = [_row(t.value) for t in tables if isinstance(t.value, ast.Call)]
+    if not rows:
+        return "unknown"
+    return "known" if all(isinstance(file.fold(row), Interval) for row in rows) else "optional"
+
+
+def _row(call: ast.Call) -> ast.expr | None:
+    """Return the argument for the row that an embedding keeps for padding."""
+    given = next((k.value for k in call.keywords if k.arg == "padding_idx"), None)
+    plain = not any(isinstance(a, ast.Starred) for a in call.args)
+    return call.args[2] if given is None and len(call.args) > 2 and plain else given
+
+
 def _has_row(file: File, call: ast.Call) -> bool:
     """Return whether an embedding is surely given a row for padding."""
-    given = next((k.value for k in call.keywords if k.arg == "padding_idx"), None)
-    if (
-        given is None
-        and len(call.args) > 2
-        and not any(isinstance(a, ast.Starred) for a in call.args)
-    ):
-        given = call.args[2]
+    given = _row(call)
     if given is None or file.fold(given) is None:
         return False
     function = file.module.function(call)
@@ -103,9 +117,6 @@ def _optional(function: Function) -> set[str]:
         (name, d) for name, d in zip(a.kwonlyargs, a.kw_defaults, strict=True) if d is not None
     ]
     return {n.arg for n, d in pairs if isinstance(d, ast.Constant) and d.value is None}
-
-
-_Statements = list[ast.Assign | ast.AnnAssign]
 
 
 def _direct(file: File, draw: Draw, padded: _Statements) -> _Statements:

@@ -1,4 +1,4 @@
-"""Tensors that are to be trained and are not, and parameters that nothing fills."""
+"""Tensors that are to be trained and are no parameters."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
-from initaudit.network import Interval
 from initaudit.rulebook import Severity
 from initaudit.source.classes import CONSTRUCTORS, Attribute, Class
 from initaudit.source.draws import Draw, read_draw
 from initaudit.source.file import File
-from initaudit.source.fold import point
-from initaudit.source.traits import called, initialised_again
+from initaudit.source.traits import called
 
+_PARAMETER = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 _MOVES = frozenset({"to", "cuda", "cpu", "float", "double", "half", "contiguous", "type"})
 _NOT_WEIGHTS = re.compile(
     r"dummy|zero|loss|grad|tmp|mock|noise|input|image|img|(?:^|_)adv|perturb|delta|sample|target"
@@ -25,12 +24,6 @@ _WEIGHTS = re.compile(
     r"weight|bias|kernel|param|embed|alpha|beta|gamma|scale|matrix|proj|(?:^|_)[wbuv]\d*$",
     re.IGNORECASE,
 )
-_FILLS = re.compile(
-    r"init|reset|param|load|build|setup|set_|copy|from_|tie|convert|quant|pack|merge|weight|fuse"
-    r"|update|assign|create|post|apply|reload|import|hook|materiali",
-    re.IGNORECASE,
-)
-_QUANTISED = re.compile(r"quant|int8|int4|fp8|fp4|gptq|awq|4bit|8bit|packed", re.IGNORECASE)
 
 
 @check("IA409", "draw")
@@ -79,9 +72,15 @@ def _moved_parameter(file: File, value: ast.expr) -> bool:
 
 
 def _trainable(file: File, value: ast.expr) -> Draw | None:
-    """Return the draw of ``torch.randn(.., requires_grad=True)`` and its like."""
+    """Return the draw of ``torch.randn(.., requires_grad=True)`` and its like, scaled or not."""
     trainable = False
-    while isinstance(value, ast.Call):
+    while isinstance(value, ast.Call | ast.BinOp):
+        if isinstance(value, ast.BinOp):
+            if not isinstance(value.op, ast.Mult | ast.Div):
+                break
+            # A factor may stand on either side; a tensor is what is made by a call.
+            value = value.left if isinstance(value.left, ast.Call | ast.BinOp) else value.right
+            continue
         words = called(value)
         flag = next((k.value for k in value.keywords if k.arg == "requires_grad"), None)
         trainable |= isinstance(flag, ast.Constant) and flag.value is True
@@ -152,92 +151,3 @@ def _says(call: ast.Call, word: str) -> bool:
         for argument in (*call.args, *(k.value for k in call.keywords))
         for n in ast.walk(argument)
     )
-
-
-@check("IA410", "draw")
-def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
-    """A parameter over memory as found, which only forward passes ever read."""
-    for owner in subject.classes.values():
-        if owner.framework != "torch" or not owner.closed or _QUANTISED.search(owner.name):
-            continue
-        for name, values in owner.attributes.items():
-            if len(values) != 1 or not _is_garbage(subject, values[0].value):
-                continue
-            one = values[0]
-            if not _single_target(one) or _filled(subject, owner, one):
-                continue
-            if initialised_again(subject, owner, frozenset({"every"})):
-                continue
-            yield Hit(
-                subject.site(one.value),
-                {"parameter": f"self.{name}", "owner": owner.name},
-                severity=Severity.NOTE if subject.is_test else None,
-                doubts=(
-                    ("tested", owner.name),
-                    ("derived", owner.name),
-                    ("written", name),
-                    ("filled", owner.name, "every"),
-                ),
-            )
-
-
-def _is_garbage(file: File, value: ast.expr) -> bool:
-    """Return whether a value is a trainable parameter over ``torch.empty`` or its like."""
-    if not isinstance(value, ast.Call) or len(value.args) != 1 or value.keywords:
-        return False
-    if file.qualified(value.func) not in _PARAMETER:
-        return False
-    inner = value.args[0]
-    while (
-        isinstance(inner, ast.Call)
-        and isinstance(inner.func, ast.Attribute)
-        and inner.func.attr in _MOVES
-    ):
-        inner = inner.func.value
-    if not isinstance(inner, ast.Call):
-        return False
-    draw = read_draw(file.module, file.catalogue, inner)
-    if draw is None or draw.callee.law != "empty" or draw.callee.form != "factory":
-        return False
-    dtype = next((k.value for k in inner.keywords if k.arg == "dtype"), None)
-    if dtype is not None and re.search(r"int|float8|fp8|bool|quant", ast.unparse(dtype)):
-        return False
-    if draw.callee.name.endswith(("empty", "empty_strided", "empty_like")):
-        return True
-    return _is_shape(file, inner)
-
-
-_PARAMETER = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
-
-
-def _is_shape(file: File, call: ast.Call) -> bool:
-    """Return whether ``torch.Tensor(..)`` is given a shape: numbers, not data."""
-    if len(call.args) >= 2 or any(isinstance(a, ast.Starred) for a in call.args):
-        return True
-    value = file.fold(call.args[0]) if call.args else None
-    return isinstance(value, Interval) and point(value) is not None
-
-
-def _single_target(one: Attribute) -> bool:
-    return not isinstance(one.statement, ast.Assign) or len(one.statement.targets) == 1
-
-
-def _filled(file: File, owner: Class, one: Attribute) -> bool:
-    """Return whether anything in the file may fill an attribute, or hands it to what may."""
-    if any(one.name in draw.path[1:] for draw in file.draws):
-        return True
-    if one.name in file.strings:
-        return True
-    for node in file.mentions.get(one.name, ()):
-        if any(a is one.statement for a in file.module.around(node)):
-            continue
-        function = file.module.function(node)
-        if function is None or _FILLS.search(function.name):
-            return True
-        after = file.module.parents.get(node)
-        written = isinstance(after, ast.Attribute) and (
-            after.attr == "data" or after.attr.endswith("_")
-        )
-        if written or isinstance(node.ctx, ast.Store):
-            return True
-    return False

@@ -54,13 +54,13 @@ def _loads(file: File) -> Iterator[tuple[ast.Call, tuple[str, ...], bool]]:
     for call in file.module.calls:
         name = file.qualified(call.func) or ""
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        statement = file.module.parents.get(call)
         if method == "load_state_dict" and isinstance(call.func, ast.Attribute):
             yield call, dotted(call.func.value), False
             continue
         vision = _VISION.search(name) is not None
         loaded = method == "from_pretrained" or (vision and _asks_for_weights(call))
-        if loaded and isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        statement = file.module.parents.get(call) if loaded else None
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             yield call, dotted(statement.targets[0]), vision
 
 

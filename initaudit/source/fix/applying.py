@@ -15,6 +15,7 @@ from initaudit.source.fix.edits import (
     SAFE,
     UNSAFE,
     Change,
+    Rewrite,
     as_edit,
     line_starts,
     smallest,
@@ -182,10 +183,15 @@ def _shift(places: Iterable[_Place], change: Change) -> None:
             place.start = place.end = -1
 
 
-def _change(text: str, place: _Place) -> tuple[Change, tuple[str, str] | None] | None:
+def _change(text: str, place: _Place) -> Rewrite | None:
     from initaudit.source.fix.expressions import rewrite
+    from initaudit.source.fix.parameter import wrapped
+    from initaudit.source.fix.statements import per_slice, zero_the_row
 
     finding = place.finding
+    placed = {"wrap-in-parameter": wrapped, "per-slice": per_slice, "zero-the-row": zero_the_row}
+    if finding.fix in placed:
+        return placed[finding.fix](text, place.start, place.end, finding.facts)
     old = text[place.start : place.end]
     if finding.fix is None or (finding.fix == "comprehension" and _in_class_body(text, place)):
         return None

@@ -13,7 +13,10 @@ from initaudit.network import Site
 SAFE = frozenset({"current-name", "pass-the-function"})
 """Fixers that leave what the code computes as it is, or make it do what it cannot do yet."""
 
-UNSAFE = frozenset({"name-the-std", "tuple-of-classes", "comprehension", "fitting-initialiser"})
+UNSAFE = frozenset(
+    {"name-the-std", "tuple-of-classes", "comprehension", "fitting-initialiser",
+     "wrap-in-parameter", "per-slice", "zero-the-row"}
+)  # fmt: skip
 """Fixers that change the numbers a network starts from."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -30,6 +33,10 @@ class Change:
     def within(self, text: str) -> str:
         """Return the text with the edit made."""
         return text[: self.start] + self.replacement + text[self.end :]
+
+
+Rewrite = tuple[Change, tuple[str, str] | None]
+"""A change, and what it asks of the imports: a name that became another, or ("", a line)."""
 
 
 def line_starts(text: str) -> list[int]:

@@ -132,6 +132,59 @@ def fitting_initialiser(expression: cst.BaseExpression, facts: Facts) -> cst.Bas
     return None if callee is None else expression.with_changes(func=callee)
 
 
+def wrap_in_parameter(expression: cst.BaseExpression, facts: Facts) -> cst.BaseExpression | None:
+    """``torch.randn(n, requires_grad=True)`` to ``nn.Parameter(torch.randn(n))``."""
+    if not isinstance(expression, cst.Call) or _last_word(expression.func) == "Parameter":
+        return None
+    wrapper = cst.parse_expression(str(facts["wrapper"]))
+    # Without the brackets put on above, which go around the whole.
+    written = expression.with_changes(lpar=expression.lpar[1:], rpar=expression.rpar[:-1])
+    plain = _without_flag(written)
+    if isinstance(plain, cst.Call) and _last_word(plain.func) == "Variable":
+        wrapped = plain.with_changes(func=wrapper)
+    else:
+        wrapped = cst.Call(wrapper, [cst.Arg(plain)])
+    if len(wrapped.args) == 1 and _comments(wrapped) == _comments(expression):
+        return wrapped
+    # A parameter takes a tensor with gradient as well, and no comment is lost.
+    return cst.Call(wrapper, [cst.Arg(written)])
+
+
+def _without_flag(expression: cst.BaseExpression) -> cst.BaseExpression:
+    """Return an expression without what asks for a gradient, in the methods called on it too."""
+    if not isinstance(expression, cst.Call):
+        return expression
+    func = expression.func
+    if isinstance(func, cst.Attribute) and isinstance(func.value, cst.Call):
+        inner = _without_flag(func.value)
+        if func.attr.value == "requires_grad_":
+            return inner
+        if isinstance(inner, cst.Call) and _last_word(inner.func) == "Variable":
+            inner = inner.args[0].value if len(inner.args) == 1 else inner
+        expression = expression.with_changes(func=func.with_changes(value=inner))
+    args = list(expression.args)
+    for i, arg in enumerate(args):
+        if arg.keyword is None or arg.keyword.value != "requires_grad":
+            continue
+        if i and i == len(args) - 1:
+            args[i - 1] = args[i - 1].with_changes(
+                comma=arg.comma, whitespace_after_arg=arg.whitespace_after_arg
+            )
+        expression = expression.with_changes(args=args[:i] + args[i + 1 :])
+        break
+    if _last_word(expression.func) == "Variable" and expression.args:
+        first, *rest = expression.args
+        value = _without_flag(first.value)
+        expression = expression.with_changes(args=[first.with_changes(value=value), *rest])
+    return expression
+
+
+def _last_word(func: cst.BaseExpression) -> str:
+    if isinstance(func, cst.Attribute):
+        return func.attr.value
+    return func.value if isinstance(func, cst.Name) else ""
+
+
 FIXERS: Mapping[str, Fixer] = {
     "current-name": current_name,
     "pass-the-function": pass_the_function,
@@ -139,6 +192,7 @@ FIXERS: Mapping[str, Fixer] = {
     "tuple-of-classes": tuple_of_classes,
     "comprehension": comprehension,
     "fitting-initialiser": fitting_initialiser,
+    "wrap-in-parameter": wrap_in_parameter,
 }
 
 
@@ -168,13 +222,18 @@ def _alternatives(value: cst.BaseExpression) -> list[cst.BaseExpression]:
 
 
 def _commented(node: cst.CSTNode) -> bool:
+    return bool(_comments(node))
+
+
+def _comments(node: cst.CSTNode) -> list[str]:
+    found: list[str] = []
     left: list[cst.CSTNode] = [node]
     while left:
         one = left.pop()
         if isinstance(one, cst.Comment):
-            return True
+            found.append(one.value)
         left += one.children
-    return False
+    return sorted(found)
 
 
 def _words(node: cst.CSTNode) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 
 from initaudit.source.fix.edits import Change, line_starts
@@ -15,6 +16,7 @@ def import_changes(
 
     ``change`` is an edit of the text that is still to be made (the rename itself), None where the
     text holds it already. An old name that is used elsewhere stays imported beside the new one.
+    An empty old name asks for an import of its own, which the new one then is.
     """
     later = text if change is None else change.within(text)
     tree = ast.parse(text)
@@ -25,6 +27,12 @@ def import_changes(
     starts = line_starts(text)
     changes: list[Change] = []
     for old, new in renamed:
+        if not old:
+            added = _added(text, tree, starts, new)
+            if added is None:
+                return None
+            changes += added
+            continue
         found = _import_of(tree, old)
         if found is None or _brings(tree, new):
             if found is None and not _starred(tree) and not _brings(tree, new):
@@ -36,6 +44,27 @@ def import_changes(
         kept = old in used | exported
         changes.append(Change(at, at + len(old), f"{old}, {new}" if kept else new))
     return changes
+
+
+def _added(text: str, tree: ast.Module, starts: Sequence[int], line: str) -> list[Change] | None:
+    """Return the change that puts an import before the first of torch, none where it is there."""
+    if _brings(tree, line.rpartition(" ")[2]):
+        return []
+    for i, node in enumerate(tree.body):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        else:
+            continue
+        if not any(name.partition(".")[0] == "torch" for name in names):
+            continue
+        if i and (tree.body[i - 1].end_lineno or 0) >= node.lineno:
+            return None
+        start = starts[node.lineno - 1]
+        end = re.compile(r"\r\n|\r|\n").search(text, start)
+        return [Change(start, start, line + (end[0] if end else "\n"))]
+    return None
 
 
 def _import_of(tree: ast.Module, name: str) -> ast.alias | None:

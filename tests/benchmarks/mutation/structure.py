@@ -68,11 +68,29 @@ def uncalled(source: Source) -> Iterator[Mutant]:
                 )
             ]  # fmt: skip
             mentions = len(re.findall(rf"\b{method.name}\b", source.text))
-            if len(calls) == 1 and mentions == 2:
+            if len(calls) == 1 and mentions == 2 and _writes(node, method):
                 gone = source.replace(calls[0], "pass", fault=False)
                 made = source.mutant("init never applied", "IA408", [gone, source.here(method)])
                 if made is not None:
                     yield made
+
+
+def _writes(node: ast.ClassDef, method: ast.FunctionDef) -> bool:
+    """Return whether a method, or one that it hands on, fills weights by itself.
+
+    Where it only calls ``reset_parameters`` of the layers, which they have called already, it is
+    as well if nobody calls it.
+    """
+    own = {m.name: m for m in node.body if isinstance(m, ast.FunctionDef)}
+    left, seen = [method], set[str]()
+    while left:
+        text = ast.unparse(left.pop())
+        if re.search(r"(?:normal|uniform|zeros|ones|constant|fill|orthogonal|zero|copy)_\(", text):
+            return True
+        named = set(re.findall(r"self\.(\w+)", text)) & set(own) - seen
+        seen |= named
+        left += [own[name] for name in sorted(named)]
+    return False
 
 
 def either(source: Source) -> Iterator[Mutant]:

@@ -53,7 +53,9 @@ def _on_bias(source: Source, function: ast.FunctionDef, bias: str, written: str)
             test = next((a for a in source.around(call) if isinstance(a, ast.If)), None)
             outer = None if test is None else source.parents.get(test)
             tests = ast.unparse(test.test) if test is not None else ""
-            tests += ast.unparse(outer.test) if isinstance(outer, ast.If) else ""
+            # What an `elif` stands behind is what its objects are not.
+            if isinstance(outer, ast.If) and test in outer.body:
+                tests += ast.unparse(outer.test)
             if [ast.unparse(a) for a in call.args] == [bias] and "nn.Linear" in tests:
                 return [source.replace(call, written)]
     return []

@@ -1,0 +1,184 @@
+"""A program as a network: operators become steps, forms are folded, steps become layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from initaudit.checkpoint.graphs.calls import Call, Table
+from initaudit.checkpoint.graphs.entering import POSITIONS, Reading, entered, samples_of
+from initaudit.checkpoint.graphs.fuse import FORMS, Steps, fold
+from initaudit.checkpoint.graphs.fuse_attention import attention, shared_heads
+from initaudit.checkpoint.graphs.fuse_norms import affine, grouped, norm
+from initaudit.checkpoint.graphs.moving import settle
+from initaudit.checkpoint.graphs.planning import planned
+from initaudit.checkpoint.graphs.program import Name, Node, Program
+from initaudit.checkpoint.graphs.steps import Builder
+from initaudit.checkpoint.graphs.tidy import pooled, tidy
+from initaudit.checkpoint.graphs.values import (
+    ShortTableError,
+    Signal,
+    UnsupportedError,
+    Value,
+    Weight,
+)
+from initaudit.checkpoint.stored import FLOATS, Plan, PlanError
+
+
+def plan(
+    program: Program,
+    table: Table,
+    *,
+    name: str,
+    path: str,
+    input_shape: tuple[int, ...] | None = None,
+) -> Plan:
+    """Return the plan of a program's network; nothing that it cannot do is left out silently.
+
+    Raises:
+        PlanError: its tables of positions are too short for any input.
+    """
+    reading: Reading | None = None
+    for length in POSITIONS:
+        try:
+            reading = _read(program, table, length, input_shape)
+        except ShortTableError:
+            continue
+        break
+    if reading is None:
+        raise PlanError("its tables of positions hold fewer rows than any input needs")
+    builder = reading.builder
+    outputs = {
+        value.step for out in program.outputs
+        if isinstance(value := reading.values.get(out), Signal)
+    }  # fmt: skip
+    steps = Steps(builder, outputs)
+    held = {part.key for step in builder.steps.values() for part in step.parts}
+    held |= builder.reordered
+    tidy(steps)
+    fold(steps, (*FORMS, norm, grouped, affine))
+    fold(steps, (attention,))
+    tidy(steps)
+    fold(steps, (shared_heads, pooled))
+    tidy(steps)
+    made = planned(steps, builder.notes, name, path)
+    return replace(made, aside=_aside(program, held))
+
+
+def _aside(program: Program, held: set[str]) -> frozenset[str]:
+    """Return the stored arrays that the graph only computes constants from."""
+    read = {
+        item for node in program.nodes for i in node.inputs
+        for item in (i if isinstance(i, tuple | list) else (i,)) if isinstance(item, Name)
+    }  # fmt: skip
+    return frozenset(
+        stored.name for key, stored in program.arrays.items()
+        if key in read and stored.name not in held
+    )  # fmt: skip
+
+
+def _read(
+    program: Program, table: Table, length: int, input_shape: tuple[int, ...] | None
+) -> Reading:
+    builder = Builder(samples=samples_of(program.ports))
+    reading = Reading(builder, {})
+    for key, stored in program.arrays.items():
+        small = stored.count <= 1 or stored.dtype not in FLOATS
+        weight = Weight(stored, stored.shape, key)
+        reading.values[key] = _exact(weight) if small else weight
+    for port in program.ports:
+        reading.values[port.name] = entered(reading, port, length, input_shape)
+    for node in program.nodes:
+        _run(reading, node, table, program.opset)
+    return reading
+
+
+def _exact(weight: Weight) -> Value:
+    try:
+        return weight.known()
+    except UnsupportedError:
+        return weight
+
+
+def _run(reading: Reading, node: Node, table: Table, opset: int) -> None:
+    b = reading.builder
+    b.scope, b.stem = node.scope or "", node.stem
+    operator = table.get(node.operator)
+    before = b.next
+    inputs = tuple(_value(reading, i) for i in node.inputs)
+    if node.scope is None:
+        b.scope = next((b.steps[v.step].scope for v in _signals(inputs) if v.step >= 0), "")
+    try:
+        if operator is None:
+            raise UnsupportedError(_STRANGE)
+        if any(v.step < 0 for v in _signals(inputs)):
+            raise UnsupportedError("it reads an array that could not be read")
+        given = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
+        made = operator.function(b, Call(node, given, opset))
+    except _FAULTS as fault:
+        for number in range(before, b.next):
+            b.steps.pop(number, None)
+        made = _unknown(reading, node, inputs, _said(fault))
+    results = made if isinstance(made, tuple) else (made,)
+    for out, value in zip(node.outputs, results, strict=False):
+        reading.values[out] = value
+
+
+_STRANGE = "it is not known"
+
+
+_FAULTS = (
+    UnsupportedError, ValueError, IndexError, TypeError, KeyError, AttributeError,
+    ZeroDivisionError, OverflowError,
+)  # fmt: skip
+"""What an operator may fail with on attributes or shapes that do not fit it."""
+
+
+def _said(fault: Exception) -> str:
+    if isinstance(fault, UnsupportedError):
+        return str(fault)
+    return "its attributes and inputs do not fit each other"
+
+
+def _value(reading: Reading, given: Any) -> Any:
+    if isinstance(given, Name):
+        return reading.values.get(given, Signal(-1, None))
+    if isinstance(given, tuple | list):
+        return tuple(_value(reading, item) for item in given)
+    return given
+
+
+def _signals(inputs: Sequence[Any]) -> list[Signal]:
+    flat = [v for i in inputs for v in (i if isinstance(i, tuple) else (i,))]
+    return [v for v in flat if isinstance(v, Signal)]
+
+
+def _settled(b: Builder, given: Any) -> Any:
+    if isinstance(given, tuple):
+        return tuple(_settled(b, item) for item in given)
+    return settle(b, given) if isinstance(given, Signal) else given
+
+
+def _unknown(reading: Reading, node: Node, inputs: Sequence[Any], reason: str) -> Any:
+    """Add a step at which the signal ends, and which holds the weights that it reads."""
+    b = reading.builder
+    flat = [v for i in inputs for v in (i if isinstance(i, tuple) else (i,))]
+    signals = [v for v in _signals(inputs) if v.step >= 0]
+    parts = [
+        replace(b.part("weight", v), role=f"array_{i}")
+        for i, v in enumerate(v for v in flat if isinstance(v, Weight))
+    ]
+    operator = node.operator
+    told = operator if reason == _STRANGE else f"{operator} ({reason})"
+    # What stands behind such a step fails for want of a shape: it is not counted again.
+    if not any(v.shape is None for v in _signals(inputs)):
+        b.unknown[told] = b.unknown.get(told, 0) + 1
+    op = told
+    made = b.emit(op, signals, None, parts=parts, attributes={"operator": operator})
+    return tuple(made for _ in node.outputs)
+
+
+Arrays = Mapping[str, NDArray[Any]]

@@ -1,0 +1,145 @@
+"""Parameters over memory as found, which nothing fills."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from initaudit.claims import Hit, Limits, check
+from initaudit.network import Interval
+from initaudit.rulebook import Severity
+from initaudit.source.classes import Attribute, Class
+from initaudit.source.draws import dotted, read_draw
+from initaudit.source.file import File
+from initaudit.source.fold import point
+from initaudit.source.handling import related
+from initaudit.source.traits import initialised_again
+
+_MOVES = frozenset({"to", "cuda", "cpu", "float", "double", "half", "contiguous", "type"})
+_FILLS = re.compile(
+    r"init|reset|param|load|build|setup|set_|copy|from_|tie|convert|quant|pack|merge|weight|fuse"
+    r"|update|assign|create|post|apply|reload|import|hook|materiali",
+    re.IGNORECASE,
+)
+_QUANTISED = re.compile(r"quant|int8|int4|fp8|fp4|gptq|awq|4bit|8bit|packed", re.IGNORECASE)
+
+
+@check("IA410", "draw")
+def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
+    """A parameter over memory as found, which only forward passes ever read."""
+    for owner in subject.classes.values():
+        if owner.framework != "torch" or _QUANTISED.search(owner.name) or not _own(owner):
+            continue
+        for name, values in owner.attributes.items():
+            if not owner.closed and name in {"weight", "bias"}:
+                continue
+            if len(values) != 1 or not _is_garbage(subject, values[0].value):
+                continue
+            one = values[0]
+            if not _single_target(one) or _filled(subject, owner, one):
+                continue
+            if initialised_again(subject, owner, frozenset({"every"})):
+                continue
+            yield Hit(
+                subject.site(one.value),
+                {"parameter": f"self.{name}", "owner": owner.name},
+                severity=Severity.NOTE if subject.is_test else None,
+                doubts=(
+                    *(() if owner.closed else (("unknown base", owner.name),)),
+                    ("handled", owner.name, name),
+                    ("completed", owner.name, name),
+                    ("written", name),
+                    ("filled", owner.name, "every"),
+                ),
+            )
+
+
+def _own(owner: Class) -> bool:
+    """Return whether no base is a layer of the framework, which fills its own parameters."""
+    return owner.closed or not any(base.startswith("torch.nn.") and base not in _ROOT
+                                   for one in owner.lineage() for base in one.bases)  # fmt: skip
+
+
+_ROOT = frozenset({"torch.nn.Module"})
+
+
+def _is_garbage(file: File, value: ast.expr) -> bool:
+    """Return whether a value is a trainable parameter over ``torch.empty`` or its like."""
+    if not isinstance(value, ast.Call) or len(value.args) != 1 or value.keywords:
+        return False
+    if file.qualified(value.func) not in _PARAMETER:
+        return False
+    inner = value.args[0]
+    while (
+        isinstance(inner, ast.Call)
+        and isinstance(inner.func, ast.Attribute)
+        and inner.func.attr in _MOVES
+    ):
+        inner = inner.func.value
+    if not isinstance(inner, ast.Call):
+        return False
+    draw = read_draw(file.module, file.catalogue, inner)
+    if draw is None or draw.callee.law != "empty" or draw.callee.form != "factory":
+        return False
+    dtype = next((k.value for k in inner.keywords if k.arg == "dtype"), None)
+    if dtype is not None and re.search(r"int|float8|fp8|bool|quant", ast.unparse(dtype)):
+        return False
+    if draw.callee.name.endswith(("empty", "empty_strided", "empty_like")):
+        return True
+    return _is_shape(file, inner)
+
+
+_PARAMETER = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
+
+
+def _is_shape(file: File, call: ast.Call) -> bool:
+    """Return whether ``torch.Tensor(..)`` is given a shape: numbers, not data."""
+    if len(call.args) >= 2 or any(isinstance(a, ast.Starred) for a in call.args):
+        return True
+    value = file.fold(call.args[0]) if call.args else None
+    return isinstance(value, Interval) and point(value) is not None
+
+
+def _single_target(one: Attribute) -> bool:
+    return not isinstance(one.statement, ast.Assign) or len(one.statement.targets) == 1
+
+
+def _filled(file: File, owner: Class, one: Attribute) -> bool:
+    """Return whether anything in the file may fill an attribute, or hands it to what may."""
+    if one.name in file.strings:
+        return True
+    for node in file.mentions.get(one.name, ()):
+        if any(a is one.statement for a in file.module.around(node)):
+            continue
+        after = file.module.parents.get(node)
+        if _is_another(file, owner, node) or _is_module(after):
+            continue
+        function = file.module.function(node)
+        if function is None or _FILLS.search(function.name):
+            return True
+        written = isinstance(after, ast.Attribute) and (
+            after.attr == "data" or after.attr.endswith("_")
+        )
+        if written or isinstance(node.ctx, ast.Store):
+            return True
+    return any(
+        draw.path[1:] and draw.path[-1] == one.name and draw.target is not None
+        and not _is_another(file, owner, draw.target)
+        for draw in file.draws
+    )  # fmt: skip
+
+
+def _is_another(file: File, owner: Class, node: ast.expr) -> bool:
+    """Return whether an attribute is one of ``self`` in a class that is no kin of this one."""
+    inside = file.class_of(node)
+    if inside is None or related(owner, inside):
+        return False
+    return dotted(node)[:1] == ("self",) and len(dotted(node)) == 2
+
+
+def _is_module(after: ast.AST | None) -> bool:
+    """Return whether what is asked of an attribute is what no parameter has: a weight."""
+    return isinstance(after, ast.Attribute) and after.attr in {
+        "weight", "bias", "in_features", "out_features", "in_channels", "out_channels", "weight_g",
+    }  # fmt: skip

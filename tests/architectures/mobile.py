@@ -1,0 +1,323 @@
+"""Modules of torchvision's names: MobileNets, EfficientNet, ConvNeXt, DenseNet."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests.architectures.example import images
+from tests.architectures.hand import example
+from tests.architectures.vision import CLASSES, conv, he_fan_out
+
+SHARE = 8
+"""Widths are divided by this; none goes below 4."""
+
+
+def narrow(width: float) -> int:
+    return max(4, int(width / SHARE) // 2 * 2)
+
+
+def unit(
+    into: int,
+    out: int,
+    size: int,
+    stride: int = 1,
+    groups: int = 1,
+    act: Any = None,
+    eps: float = 1e-5,
+) -> Any:
+    """Convolution, batch norm and, where there is one, an activation: ``0``, ``1``, ``2``."""
+    layers = [conv(into, out, size, stride, groups), nn.BatchNorm2d(out, eps=eps)]
+    return nn.Sequential(*layers, *([] if act is None else [act(inplace=True)]))
+
+
+class Squeeze(nn.Module):  # type: ignore[misc]
+    """``fc1``, activation, ``fc2``, gate: both are 1x1 convolutions."""
+
+    def __init__(self, width: int, inner: int, act: Any, gate: Any) -> None:
+        super().__init__()
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc1, self.fc2 = nn.Conv2d(width, inner, 1), nn.Conv2d(inner, width, 1)
+        self.activation, self.scale_activation = act(), gate()
+
+    def forward(self, x: Any) -> Any:
+        y = self.fc2(self.activation(self.fc1(self.avgpool(x))))
+        return self.scale_activation(y) * x
+
+
+class Inverted(nn.Module):  # type: ignore[misc]
+    """MobileNetV2's block: ``conv.0`` (expand), ``conv.1`` (depthwise), ``conv.2``, ``conv.3``."""
+
+    def __init__(self, into: int, out: int, stride: int, expand: int) -> None:
+        super().__init__()
+        inner = into * expand
+        layers = [] if expand == 1 else [unit(into, inner, 1, act=nn.ReLU6)]
+        layers.append(unit(inner, inner, 3, stride, inner, nn.ReLU6))
+        self.conv = nn.Sequential(*layers, conv(inner, out, 1), nn.BatchNorm2d(out))
+        self.residual = stride == 1 and into == out
+
+    def forward(self, x: Any) -> Any:
+        return x + self.conv(x) if self.residual else self.conv(x)
+
+
+class Squeezed(nn.Module):  # type: ignore[misc]
+    """The block of MobileNetV3 and EfficientNet: ``block.0``, ``block.1``, ..."""
+
+    def __init__(
+        self,
+        into: int,
+        inner: int,
+        out: int,
+        size: int,
+        stride: int,
+        act: Any,
+        squeeze: Any,
+        eps: float,
+    ) -> None:
+        super().__init__()
+        layers = [] if inner == into else [unit(into, inner, 1, act=act, eps=eps)]
+        layers.append(unit(inner, inner, size, stride, inner, act, eps))
+        layers += [] if squeeze is None else [squeeze(inner)]
+        self.block = nn.Sequential(*layers, unit(inner, out, 1, eps=eps))
+        self.residual = stride == 1 and into == out
+
+    def forward(self, x: Any) -> Any:
+        y = self.block(x)
+        if self.residual:
+            y += x
+        return y
+
+
+class Classifier(nn.Module):  # type: ignore[misc]
+    """``features``, mean over space, ``classifier``."""
+
+    def __init__(self, features: list[Any], classifier: list[Any], *, pooled: bool = True) -> None:
+        super().__init__()
+        self.features = nn.Sequential(*features)
+        if pooled:
+            self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(*classifier)
+
+    def forward(self, x: Any) -> Any:
+        x = self.features(x)
+        x = self.avgpool(x) if hasattr(self, "avgpool") else functional.adaptive_avg_pool2d(x, 1)
+        norm_first = isinstance(self.classifier[0], nn.LayerNorm)
+        return self.classifier(x if norm_first else x.flatten(1))
+
+
+def mobilenet_v2() -> Any:
+    plan = (
+        (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
+        (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
+    )  # fmt: skip
+    into = narrow(32)
+    features = [unit(3, into, 3, 2, act=nn.ReLU6)]
+    for expand, width, depth, stride in plan:
+        for i in range(depth):
+            features.append(Inverted(into, narrow(width), 1 if i else stride, expand))
+            into = narrow(width)
+    features.append(unit(into, narrow(1280), 1, act=nn.ReLU6))
+    head = [nn.Dropout(0.2), nn.Linear(narrow(1280), CLASSES)]
+    model = Classifier(features, head, pooled=False)
+    he_fan_out(model, linear_std=0.01)
+    return model
+
+
+_V3 = (
+    # into, size, inner, out, squeezed, hardswish, stride
+    (16, 3, 16, 16, 0, 0, 1), (16, 3, 64, 24, 0, 0, 2), (24, 3, 72, 24, 0, 0, 1),
+    (24, 5, 72, 40, 1, 0, 2), (40, 5, 120, 40, 1, 0, 1), (40, 5, 120, 40, 1, 0, 1),
+    (40, 3, 240, 80, 0, 1, 2), (80, 3, 200, 80, 0, 1, 1), (80, 3, 184, 80, 0, 1, 1),
+    (80, 3, 184, 80, 0, 1, 1), (80, 3, 480, 112, 1, 1, 1), (112, 3, 672, 112, 1, 1, 1),
+    (112, 5, 672, 160, 1, 1, 2), (160, 5, 960, 160, 1, 1, 1), (160, 5, 960, 160, 1, 1, 1),
+)  # fmt: skip
+
+
+def mobilenet_v3() -> Any:
+    eps = 0.001
+    features = [unit(3, narrow(16), 3, 2, act=nn.Hardswish, eps=eps)]
+    for into, size, inner, out, squeezed, hard, stride in _V3:
+        squeeze = lambda width: Squeeze(width, max(4, width // 4), nn.ReLU, nn.Hardsigmoid)  # noqa: E731
+        features.append(
+            Squeezed(
+                narrow(into), narrow(inner), narrow(out), size, stride,
+                nn.Hardswish if hard else nn.ReLU, squeeze if squeezed else None, eps,
+            )
+        )  # fmt: skip
+    features.append(unit(narrow(160), narrow(960), 1, act=nn.Hardswish, eps=eps))
+    head = [
+        nn.Linear(narrow(960), narrow(1280)), nn.Hardswish(inplace=True), nn.Dropout(0.2),
+        nn.Linear(narrow(1280), CLASSES),
+    ]  # fmt: skip
+    model = Classifier(features, head)
+    he_fan_out(model, linear_std=0.01)
+    return model
+
+
+def efficientnet_b0() -> Any:
+    plan = (
+        (1, 3, 1, 32, 16, 1), (6, 3, 2, 16, 24, 2), (6, 5, 2, 24, 40, 2), (6, 3, 2, 40, 80, 3),
+        (6, 5, 1, 80, 112, 3), (6, 5, 2, 112, 192, 4), (6, 3, 1, 192, 320, 1),
+    )  # fmt: skip
+    features = [unit(3, narrow(32), 3, 2, act=nn.SiLU)]
+    for expand, size, stride, first, out, depth in plan:
+        stage = []
+        for i in range(depth):
+            into = narrow(out if i else first)
+            squeeze = partial(Squeeze, inner=max(1, into // 4), act=nn.SiLU, gate=nn.Sigmoid)
+            stage.append(
+                Squeezed(
+                    into, into * expand, narrow(out), size, 1 if i else stride,
+                    nn.SiLU, squeeze, 1e-5,
+                )
+            )  # fmt: skip
+        features.append(nn.Sequential(*stage))
+    features.append(unit(narrow(320), narrow(1280), 1, act=nn.SiLU))
+    head = nn.Linear(narrow(1280), CLASSES)
+    model = Classifier(features, [nn.Dropout(0.2), head])
+    he_fan_out(model)
+    bound = 1.0 / math.sqrt(CLASSES)
+    nn.init.uniform_(head.weight, -bound, bound)
+    nn.init.zeros_(head.bias)
+    return model
+
+
+class Permute(nn.Module):  # type: ignore[misc]
+    def __init__(self, *axes: int) -> None:
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, x: Any) -> Any:
+        return x.permute(self.axes)
+
+
+class ChannelNorm(nn.LayerNorm):  # type: ignore[misc]
+    """Layer norm over the channels of images."""
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class NextBlock(nn.Module):  # type: ignore[misc]
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Conv2d(width, width, 7, padding=3, groups=width),
+            Permute(0, 2, 3, 1),
+            nn.LayerNorm(width, eps=1e-6),
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Linear(4 * width, width),
+            Permute(0, 3, 1, 2),
+        )
+        self.layer_scale = nn.Parameter(torch.full((width, 1, 1), 1e-6))
+
+    def forward(self, x: Any) -> Any:
+        return x + self.layer_scale * self.block(x)
+
+
+def convnext_tiny() -> Any:
+    widths, depths = (12, 24, 48, 96), (3, 3, 9, 3)
+    stem = nn.Conv2d(3, widths[0], 4, 4)
+    features = [nn.Sequential(stem, ChannelNorm(widths[0], eps=1e-6))]
+    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        features.append(nn.Sequential(*(NextBlock(width) for _ in range(depth))))
+        if stage < 3:
+            down = nn.Conv2d(width, widths[stage + 1], 2, 2)
+            features.append(nn.Sequential(ChannelNorm(width, eps=1e-6), down))
+    head = [ChannelNorm(widths[-1], eps=1e-6), nn.Flatten(1), nn.Linear(widths[-1], CLASSES)]
+    model = Classifier(features, head)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+    return model
+
+
+class DenseLayer(nn.Module):  # type: ignore[misc]
+    def __init__(self, into: int, growth: int) -> None:
+        super().__init__()
+        self.norm1, self.relu1 = nn.BatchNorm2d(into), nn.ReLU(inplace=True)
+        self.conv1 = conv(into, 4 * growth, 1)
+        self.norm2, self.relu2 = nn.BatchNorm2d(4 * growth), nn.ReLU(inplace=True)
+        self.conv2 = conv(4 * growth, growth, 3)
+
+    def forward(self, x: Any) -> Any:
+        y = self.conv1(self.relu1(self.norm1(x)))
+        return self.conv2(self.relu2(self.norm2(y)))
+
+
+class DenseBlock(nn.Module):  # type: ignore[misc]
+    def __init__(self, into: int, growth: int, depth: int) -> None:
+        super().__init__()
+        for i in range(depth):
+            self.add_module(f"denselayer{i + 1}", DenseLayer(into + i * growth, growth))
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.children():
+            x = torch.cat([x, layer(x)], 1)
+        return x
+
+
+class DenseNet(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        growth, width = 4, 8
+        parts = {
+            "conv0": nn.Conv2d(3, width, 7, 2, 3, bias=False),
+            "norm0": nn.BatchNorm2d(width),
+            "relu0": nn.ReLU(inplace=True),
+            "pool0": nn.MaxPool2d(3, 2, 1),
+        }
+        for i, depth in enumerate((6, 12, 24, 16)):
+            parts[f"denseblock{i + 1}"] = DenseBlock(width, growth, depth)
+            width += depth * growth
+            if i < 3:
+                parts[f"transition{i + 1}"] = _transition(width)
+                width //= 2
+        parts["norm5"] = nn.BatchNorm2d(width)
+        self.features = _named(parts)
+        self.classifier = nn.Linear(width, CLASSES)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, x: Any) -> Any:
+        x = functional.relu(self.features(x))
+        return self.classifier(functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def _transition(width: int) -> Any:
+    return _named(
+        {
+            "norm": nn.BatchNorm2d(width),
+            "relu": nn.ReLU(inplace=True),
+            "conv": conv(width, width // 2, 1),
+            "pool": nn.AvgPool2d(2, 2),
+        }
+    )
+
+
+def _named(parts: dict[str, Any]) -> Any:
+    found = nn.Sequential()
+    for name, module in parts.items():
+        found.add_module(name, module)
+    return found
+
+
+EXAMPLES = tuple(
+    example(f"tv_{name}", "torchvision", make, images("x", size=64))
+    for name, make in {
+        "mobilenet_v2": mobilenet_v2,
+        "mobilenet_v3_large": mobilenet_v3,
+        "efficientnet_b0": efficientnet_b0,
+        "convnext_tiny": convnext_tiny,
+        "densenet121": DenseNet,
+    }.items()
+)
