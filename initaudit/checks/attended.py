@@ -39,9 +39,11 @@ class Values:
     def may_be_twins(self, share: float) -> bool:
         """Return whether the statistics of the rows leave room for twins."""
         weight = self.layer.param("weight")
-        rows = None if weight is None or weight.tensor is None else weight.tensor.rows
+        tensor = None if weight is None else weight.tensor
         wanted = (self.stop - self.start) * self.groups
-        return rows is not None and wanted > 1 and rows.duplicated >= share * wanted
+        # Where a name does not tell that (in, out) is stored, the units are the columns.
+        lines = () if tensor is None else (tensor.rows, tensor.columns)
+        return wanted > 1 and any(x is not None and x.duplicated >= share * wanted for x in lines)
 
 
 def values(network: Network) -> Iterator[Values]:

@@ -129,6 +129,23 @@ def _weightless(project: Project, name: str) -> bool:
 _WEIGHTED = frozenset({"Linear", "Conv1d", "Conv2d", "Conv3d", "Embedding", "Parameter"})
 
 
+def _unmade(project: Project, kind: str, name: str) -> bool:
+    """Whether no class that a class and its heirs are seen to be made of makes such a layer."""
+    seen: set[str] = set()
+    left = [name, *project.descendants(name)]
+    while left:
+        one = left.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        parts = project.parts.get(one, frozenset())
+        if kind in parts:
+            return False
+        left += parts & project.classes.keys()
+        left += project.ancestors(one) & project.classes.keys()
+    return True
+
+
 def _unfilled(project: Project, name: str, kind: str) -> bool:
     """Whether the functions of that name, if there are any, do not all fill such layers."""
     found = [one.fillers[name] for one in project.outlines if name in one.fillers]
@@ -143,6 +160,7 @@ DOUBTS: Mapping[str, Callable[..., bool]] = {
     "written": _written,
     "handled": _handled,
     "completed": _completed,
+    "unmade": _unmade,
     "weightless": _weightless,
     "unknown base": _unknown_base,
     "dispatched": _dispatched,
@@ -151,4 +169,5 @@ DOUBTS: Mapping[str, Callable[..., bool]] = {
 """Doubts: (tested, class), (derived, class), (filled, class, kind of pass),
 (written, attribute), (inherited, class, method), (unfilled, function, class),
 (dispatched, method, number of arguments, class), (handled, class, attribute),
-(completed, class, attribute), (unknown base, class), (weightless, class)."""
+(completed, class, attribute), (unknown base, class), (weightless, class),
+(unmade, layer, class)."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
@@ -537,6 +537,7 @@ def test_a_short_name_keeps_the_number_that_tells_layers_apart(longest: int, sho
     assert short_name("blocks.123.mixer.projection", longest, PLAIN) == shown
 
 
+@settings(deadline=None)  # a busy machine is no fault of the table
 @given(
     st.text(st.characters(), max_size=60),
     st.text(st.characters(), max_size=60),

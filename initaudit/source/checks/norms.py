@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from initaudit.claims import Hit, Limits, check
+from initaudit.claims import Doubt, Hit, Limits, check
 from initaudit.rulebook import Severity
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
@@ -37,7 +37,31 @@ def norm_gain_zeroed_or_random(subject: File, limits: Limits) -> Iterator[Hit]:
                 subject.site(write.draw.node),
                 {"norm": norm, "law": law, "callee": write.draw.callee.name},
                 severity=Severity.NOTE if subject.is_test else None,
+                doubts=tuple(_unmade(subject, holder, write)),
             )
+
+
+def _unmade(file: File, holder: Holder, write: Write) -> Iterator[Doubt]:
+    """Yield what to ask where a method fills norms of a kind that its file has none of."""
+    owner = file.class_of(holder)
+    words = {kind.rpartition(".")[2] for kind in write.kinds
+             if (spec := file.catalogue.layer(kind)) is not None and spec.norm}  # fmt: skip
+    if owner is None or len(words) != 1:
+        return
+    word = words.pop()
+    if word in file.module.names.imports or not all(
+        _is_tested(file, node) for node in file.mentions.get(word, ())
+    ):
+        return
+    yield "unmade", word, owner.name
+
+
+def _is_tested(file: File, node: ast.AST) -> bool:
+    """Return whether a class is named as what `isinstance` asks for."""
+    around = file.module.parents.get(node)
+    if isinstance(around, ast.Tuple):
+        around = file.module.parents.get(around)
+    return isinstance(around, ast.Call) and file.qualified(around.func) == "isinstance"
 
 
 def _law(draw: Draw) -> str | None:
