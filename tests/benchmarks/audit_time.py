@@ -1,14 +1,16 @@
 """How long an audit takes, beside one forward and backward pass of the same model in PyTorch.
 
-Run ``python tests/benchmarks/audit_time.py [--samples 256] [--only gpt2] [--budget]``. GPT-2 small,
-BERT base, ResNet-50 and ViT-B/16 are built from their configurations by transformers, saved with
-``save_pretrained``, and audited with random inputs: reading, statistics, forward, backward,
-sensitivity, probe where it has one, report. Next to it PyTorch takes the same number of inputs of
-the same shape forward and backward, by the same number of threads; its better run of two counts.
+Run ``python -m tests.benchmarks.audit_time [--samples 256] [--only gpt2] [--budget]``. GPT-2 small,
+BERT base and ViT-B/16 are built from their configurations by transformers and saved with
+``save_pretrained``, ResNet-50 has torchvision's names. Each is audited with random inputs: reading,
+statistics, forward, backward, sensitivity, probe where there is one, report. Next to it PyTorch
+takes the same number of inputs of the same shape forward and backward, with the same number of
+threads; the better of two runs counts.
 
 An audit takes fewer inputs of a large network than it is asked for. Here it is made to take as many
 as PyTorch does; ``--budget`` leaves it its own choice, and PyTorch then takes that many too.
-Exits 1 where a ratio is above 2.
+``--cpu`` compares CPU seconds of one thread, for a machine that others use. Exits 1 where a ratio
+is above 2.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+Clock = Callable[[], float]
+
 MOST = 2.0
 THREADS = 2
 
@@ -39,32 +43,40 @@ class Model:
 
 
 IMAGE = (3, 224, 224)
+
+
+def _resnet() -> Any:
+    """ResNet-50 by torchvision's names, of which there is no build for every platform."""
+    from tests.architectures.vision import Bottleneck, ResNet
+
+    return ResNet(Bottleneck, (3, 4, 6, 3), base=64)
+
+
 MODELS = {
     "gpt2": Model(lambda t: t.GPT2LMHeadModel(t.GPT2Config()), (32,), 50257),
     "bert": Model(lambda t: t.BertForMaskedLM(t.BertConfig()), (32,), 30522),
-    "resnet50": Model(lambda t: t.ResNetForImageClassification(t.ResNetConfig()), IMAGE),
+    "resnet50": Model(lambda t: _resnet(), IMAGE),
     "vit": Model(lambda t: t.ViTForImageClassification(t.ViTConfig(num_labels=1000)), IMAGE),
 }
 
 
 @contextmanager
-def unlimited(wanted: bool) -> Iterator[None]:
-    """Lift the budget of samples."""
-    if not wanted:
+def exactly(count: int | None) -> Iterator[None]:
+    """Let the replica take this many inputs of a network of any size, and no more."""
+    if count is None:
         yield
         return
-    from initaudit.replica import inputs
+    from initaudit.replica.inputs import Size
 
-    limits = {"_PRODUCTS": float("inf"), "_BYTES": float("inf")}
-    with (
-        patch.multiple(inputs, **limits),
-        patch.object(inputs.Size, "samples", lambda self, wanted, passes=1: wanted),
-    ):
+    def samples(size: Size, wanted: int, *, passes: int = 1) -> int:
+        return min(wanted, count)
+
+    with patch.object(Size, "samples", samples):
         yield
 
 
 def audited(
-    folder: Path, samples: int, shape: tuple[int, ...], *, budget: bool
+    folder: Path, samples: int, case: Model, clock: Clock, *, budget: bool
 ) -> tuple[float, int, Any]:
     """Return the seconds of an audit, the inputs that it took, and its report."""
     import initaudit
@@ -78,26 +90,39 @@ def audited(
         taken.append(trace.samples)
         return trace
 
-    with unlimited(not budget), patch.object(propagate, "run", counted):
-        began = time.perf_counter()
-        report = initaudit.audit(folder, samples=samples, input_shape=shape)
-        return time.perf_counter() - began, sum(taken), report
+    with exactly(None if budget else samples), patch.object(propagate, "run", counted):
+        began = clock()
+        report = initaudit.audit(folder, samples=samples, input_shape=case.shape)
+        return clock() - began, max(taken, default=0), report
 
 
-def trained(torch: Any, model: Any, case: Model, samples: int) -> float:
+def saved(model: Any, folder: Path) -> None:
+    """Write a checkpoint."""
+    if hasattr(model, "save_pretrained"):
+        model.save_pretrained(folder, safe_serialization=True)
+        return
+    from safetensors.torch import save_file
+
+    save_file(model.state_dict(), folder / "model.safetensors")
+
+
+def trained(model: Any, case: Model, samples: int, clock: Clock) -> float:
     """Return the seconds of a forward and backward pass, the better of two."""
+    import torch
+
     best = float("inf")
     for _ in range(2):
         if case.tokens is None:
             x = torch.randn(samples, *case.shape)
         else:
             x = torch.randint(0, case.tokens, (samples, *case.shape))
-        began = time.perf_counter()
-        logits = model(x).logits
+        began = clock()
+        found = model(x)
+        logits = getattr(found, "logits", found)
         logits.backward(torch.randn_like(logits))
-        best = min(best, time.perf_counter() - began)
+        best = min(best, clock() - began)
         model.zero_grad()
-        del logits
+        del logits, found
     return best
 
 
@@ -107,13 +132,19 @@ def main() -> int:
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--only", nargs="+", choices=tuple(MODELS), default=tuple(MODELS))
     parser.add_argument("--budget", action="store_true", help="let the audit choose")
+    parser.add_argument("--cpu", action="store_true", help="compare CPU seconds of one thread")
     options = parser.parse_args()
+    threads = 1 if options.cpu else THREADS
+    # Read when NumPy and PyTorch are imported.
+    os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(threads))
+    clock = time.process_time if options.cpu else time.perf_counter
     import torch
     import transformers
 
-    torch.set_num_threads(THREADS)
-    print(f"{'model':<10} {'inputs':>6} {'audit s':>8} {'torch s':>8} {'ratio':>6}   "
-          f"(load {os.getloadavg()[0]:.1f})")  # fmt: skip
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(threads)
+    print(f"{'model':<10} {'inputs':>6} {'audit s':>8} {'torch s':>8} {'ratio':>6}"
+          f"   ({'CPU' if options.cpu else 'wall'}, load {os.getloadavg()[0]:.1f})")  # fmt: skip
     missed = False
     for name in options.only:
         case = MODELS[name]
@@ -122,14 +153,14 @@ def main() -> int:
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         with tempfile.TemporaryDirectory() as folder:
-            model.save_pretrained(folder, safe_serialization=True)
+            saved(model, Path(folder))
             seconds, count, report = audited(
-                Path(folder), options.samples, case.shape, budget=options.budget
+                Path(folder), options.samples, case, clock, budget=options.budget
             )
-        base = trained(torch, model, case, count or options.samples)
-        ratio = seconds / base
-        missed |= ratio > MOST
-        print(f"{name:<10} {count:>6} {seconds:>8.1f} {base:>8.1f} {ratio:>6.2f}", flush=True)
+        base = trained(model, case, count or options.samples, clock)
+        missed |= not count or seconds > MOST * base
+        print(f"{name:<10} {count:>6} {seconds:>8.1f} {base:>8.1f} {seconds / base:>6.2f}",
+              flush=True)  # fmt: skip
         for network in report.networks:
             for layer, reason in network.stopped[:3]:
                 print(f"  stopped: {layer}: {reason}")

@@ -1,6 +1,6 @@
 """How much memory an audit of a large BF16 checkpoint takes, beside what it is allowed to.
 
-Run ``python tests/benchmarks/streaming_memory.py [--layers 32] [--kind llama]``. A checkpoint of
+Run ``python -m tests.benchmarks.streaming_memory [--layers 32] [--kind llama]``. A checkpoint of
 the shapes of a 7-billion-parameter Llama (or ``--kind chain``: square linear layers) is written
 to a temporary folder, N(0, 0.02) from one random block over and over, and audited by the installed
 command in a process of its own. The bound on its peak is the largest tensor in float32, the
@@ -31,8 +31,16 @@ _SHARD = 7 * 10**9
 
 Shapes = dict[str, tuple[int, ...]]
 
-_AUDIT = """
-import resource, sys
+_PEAK = """
+def peak():
+    # Not ru_maxrss: that of a child begins with what its parent held.
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+"""
+_AUDIT = (
+    _PEAK
+    + """
+import sys
 import initaudit.replica.run as run
 import initaudit.propagate as propagate
 seen = []
@@ -46,16 +54,18 @@ sys.argv = ["initaudit", *sys.argv[1:]]
 try:
     command()
 finally:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     held = max((t.activation_bytes for t in seen), default=0)
     samples = seen[0].samples if seen else 0
-    print("PEAK", peak, held, samples, len(seen), file=sys.stderr)
+    print("PEAK", peak(), held, samples, len(seen), file=sys.stderr)
 """
-_IMPORTS = """
-import resource
-import initaudit.auditing, initaudit.cli
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+)
+_IMPORTS = (
+    _PEAK
+    + """
+import initaudit.auditing, initaudit.cli, initaudit.running
+print(peak())
 """
+)
 
 
 def llama(layers: int) -> Shapes:
