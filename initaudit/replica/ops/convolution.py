@@ -63,7 +63,7 @@ def _correlate(x: Array, kernel: Array, g: Grid) -> Array:
     groups, out = kernel.shape[:2]
     rows = kernel.reshape(groups, out, -1)
     if _pointwise(groups, g):
-        flat = np.matmul(rows[0], x.reshape(len(x), x.shape[1], -1))
+        flat: Array = np.matmul(rows[0], x.reshape(len(x), x.shape[1], -1))
         return flat.reshape(len(x), out, *g.out)
     y = np.empty((len(x), groups * out, *g.out), x.dtype)
     for part in _chunks(x, g):
@@ -77,7 +77,7 @@ def _spread(y: Array, kernel: Array, g: Grid) -> Array:
     groups, out, channels = kernel.shape[:3]
     columns = np.swapaxes(kernel.reshape(groups, out, -1), 1, 2)
     if _pointwise(groups, g):
-        flat = np.matmul(columns[0], y.reshape(len(y), out, -1))
+        flat: Array = np.matmul(columns[0], y.reshape(len(y), out, -1))
         return flat.reshape(len(y), channels, *g.sides)
     x = g.blank((len(y), groups * channels), y.dtype)
     for part in _chunks(x, g):
