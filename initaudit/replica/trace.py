@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +78,4 @@ class Trace:
     notes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     activation_bytes: int = 0
-    affordable: int = 0
+    affordable: int = field(default=0, compare=False)

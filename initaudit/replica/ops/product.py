@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from initaudit.special import Array
 
@@ -59,7 +61,7 @@ class Rows:
     ``height`` is the number of rows of the table.
     """
 
-    index: Array
+    index: NDArray[np.integer[Any]]
     values: Array
     height: int
 
@@ -80,7 +82,7 @@ class Rows:
         total = float(self.values.sum(dtype=np.float64))
         return total, sum(_squares(sums) for _, sums in self._groups())
 
-    def _groups(self) -> Iterator[tuple[Array, Array]]:
+    def _groups(self) -> Iterator[tuple[NDArray[np.integer[Any]], Array]]:
         """Yield the rows that are not zero, some at a time, and what is summed at them."""
         if not self.index.size:
             return
