@@ -250,7 +250,8 @@ def _sent(
     try:
         propagation = propagate(network, arrays, options, step)
         findings = _signal(network, propagation, rules)
-        if any(f.severity > Severity.NOTE and "margin_decades" in f.facts for f in findings):
+        close = any(f.severity > Severity.NOTE and "margin_decades" in f.facts for f in findings)
+        if close and all(sent.trace.affordable > sent.trace.samples for sent in propagation.sent):
             propagation = propagate(network, arrays, options, step, samples=options.samples * MORE)
             findings = _signal(network, propagation, rules)
     except MemoryError:

@@ -12,6 +12,7 @@ import numpy as np
 from initaudit import graph
 from initaudit.network import Layer, Network
 from initaudit.replica import statistics, tokens
+from initaudit.replica.beside import Beside
 from initaudit.replica.engine import Keep, Tape, backward, forward, upstream
 from initaudit.replica.inputs import draw, generator, lost_in_single, measured, sources
 from initaudit.replica.loading import Arrays, Load, Real, loader
@@ -23,6 +24,7 @@ from initaudit.replica.trace import Signal, Trace
 from initaudit.special import Array
 
 SAMPLES = 256
+_ANY = 1 << 30
 _MIN_INPUT_RANK = 4.0
 _MIN_WIDTH = 2
 _FAINT = 1e-30
@@ -56,13 +58,15 @@ def run(
     taken = network if activation is None else network.with_activation(activation)
     cost, load = measured(taken, arrays)
     count = cost.samples(samples)
+    affordable = cost.samples(_ANY)
     if cost.dtype(count) is np.float32:
         trace = measure(
             taken, load, count, seed, batch_statistics=batch_statistics, dtype=np.float32
         )
         if not _lost(taken, trace):
-            return trace
-    return measure(taken, loader(arrays), count, seed, batch_statistics=batch_statistics)
+            return replace(trace, affordable=affordable)
+    trace = measure(taken, loader(arrays), count, seed, batch_statistics=batch_statistics)
+    return replace(trace, affordable=affordable)
 
 
 def measure(
@@ -85,11 +89,17 @@ def measure(
     base = Base(network, inputs, behind, few(samples, dtype))
     signals: dict[str, Signal] = {}
 
-    def see(layer: Layer, x: Array, axis: int, read: tuple[Array, ...]) -> None:
-        signals[layer.name] = _forward_signal(layer, x, axis, read)
-        base.see(layer, x)
+    with np.errstate(all="ignore"), Beside(dtype is np.float32) as beside:
 
-    with np.errstate(all="ignore"):
+        def see(layer: Layer, x: Array, axis: int, read: tuple[Array, ...]) -> None:
+            base.see(layer, x)
+            signals[layer.name] = Signal(x.shape[1:], 1)
+
+            def measured() -> None:
+                signals[layer.name] = _forward_signal(layer, x, axis, read)
+
+            beside.run(measured)
+
         tape = forward(
             network,
             load,
@@ -99,6 +109,7 @@ def measure(
             dtype=dtype,
             see=see,
         )
+        beside.wait()
         points = tuple(p for p in points if p.behind in signals)
         _differentiate(network, load, tape, points, random, signals, dtype)
         rank = _input_rank(network, inputs)
@@ -150,8 +161,9 @@ def _forward_signal(layer: Layer, x: Array, axis: int, read: tuple[Array, ...]) 
     signal = Signal(x.shape[1:], x.shape[axis] if x.ndim > 1 else 1)
     if x.dtype.kind != "f" or not x.size:
         return signal
-    mean, std, second = statistics.moments(x)
-    counts, low, high = statistics.histogram(x)
+    ends = statistics.extremes(x)
+    mean, std, second = statistics.moments(x, ends)
+    counts, low, high = statistics.histogram(x, ends)
     saturated, dead = _plateaus(layer, x, axis)
     return replace(
         signal,
@@ -161,7 +173,7 @@ def _forward_signal(layer: Layer, x: Array, axis: int, read: tuple[Array, ...]) 
         saturated=saturated,
         dead=dead,
         effective_rank=statistics.participation(x, axis) if x.ndim > 1 else None,
-        cosine=statistics.cosine(x),
+        cosine=statistics.cosine(x, ends),
         token_cosine=tokens.token_cosine(x),
         entropy=(
             tokens.attention_entropy(layer.attributes, read) if layer.op == "attention" else None

@@ -1,7 +1,7 @@
 """Numbers from arrays of signals: moments, participation ratio, cosine. None of them warns.
 
 Sums are in float64 whatever the array is, and over pieces of it: no temporary is as large as the
-array. `LARGE` and more entries are read in single precision pieces where the array is such.
+array.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 from initaudit.special import Array
 
 BINS = 32
-LARGE = 1 << 22
+
+Ends = tuple[float, float]
+LARGE = {np.dtype(np.float32): 1 << 20}
 """Entries from which an output counts as large: evenly spaced ones stand for all where said so."""
+
+_HUGE = 1 << 25
 
 _RESIDUE = {np.dtype(np.float32): 1e-10}
 _FINEST = 1e-12
 _ROWS = 8192
 _FEW_ROWS = 512
+
 _PIECE = 1 << 15
-_COUNTED = 1 << 18
+_COUNTED = 1 << 16
 # Squares of float32 numbers within these, and sums of `_PIECE` of them, are normal numbers.
 _SMALL, _BIG = 1e-15, 1e15
 
@@ -33,6 +38,10 @@ def residue(dtype: np.dtype[np.floating]) -> float:
     return _RESIDUE.get(dtype, _FINEST)
 
 
+def _large(x: Array) -> bool:
+    return x.size >= LARGE.get(x.dtype, _HUGE)
+
+
 def extremes(x: Array) -> tuple[float, float]:
     """Return the least and the largest entry; NaN where one is NaN, 0 where there are none."""
     if not x.size:
@@ -40,12 +49,13 @@ def extremes(x: Array) -> tuple[float, float]:
     return float(x.min()), float(x.max())
 
 
-def moments(x: Array) -> tuple[float, float, float]:
+def moments(x: Array, ends: Ends | None = None) -> tuple[float, float, float]:
     """Return mean, population standard deviation and mean square of all entries.
 
-    The last two are infinite where an entry is not finite.
+    The last two are infinite where an entry is not finite. ``ends`` are the `extremes` of ``x``
+    where they are known, here and below.
     """
-    low, high = extremes(x)
+    low, high = ends or extremes(x)
     size = max(abs(low), abs(high))
     if size == 0.0 or not math.isfinite(low) or not math.isfinite(high):
         finite = math.isfinite(low) and math.isfinite(high)
@@ -77,17 +87,16 @@ def moments(x: Array) -> tuple[float, float, float]:
 
 def pieces(x: Array) -> Iterator[Array]:
     """Yield all entries as flat arrays of bounded size."""
-    if x.flags.c_contiguous or x.ndim < 2 or not x.size:
+    if x.flags.c_contiguous or x.size <= _PIECE:
         flat = x.reshape(-1)
         for i in range(0, flat.size, _PIECE):
             yield flat[i : i + _PIECE]
-    elif x.size <= _PIECE:
-        yield x.reshape(-1)
-    else:
-        # The slowest axis goes first, so that a piece is copied from neighbouring memory.
-        first = int(np.argmax(np.abs(x.strides)))
-        for part in np.moveaxis(x, first, 0):
-            yield from pieces(part)
+        return
+    # The slowest axis goes first, so that a piece is copied from neighbouring memory.
+    moved = np.moveaxis(x, int(np.argmax(np.abs(x.strides))), 0)
+    step = _PIECE // max(x.size // len(moved), 1)
+    for i in range(0, len(moved), max(step, 1)):
+        yield from pieces(moved[i : i + step] if step else moved[i])
 
 
 def share(x: Array, test: Callable[[Array], NDArray[np.bool_]]) -> float:
@@ -95,14 +104,14 @@ def share(x: Array, test: Callable[[Array], NDArray[np.bool_]]) -> float:
     return sum(int(np.count_nonzero(test(piece))) for piece in pieces(x)) / max(x.size, 1)
 
 
-def histogram(x: Array) -> tuple[tuple[int, ...], float, float]:
+def histogram(x: Array, ends: Ends | None = None) -> tuple[tuple[int, ...], float, float]:
     """Return counts in `BINS` equal bins over [low, high], and low and high.
 
     Of a large output evenly spaced entries are counted.
     """
-    low, high = extremes(x)
+    low, high = ends or extremes(x)
     span = high - low
-    if x.size >= LARGE:
+    if _large(x):
         x = _spaced(x, _COUNTED)
     if span == 0.0 or not math.isfinite(span):
         return (x.size, *[0] * (BINS - 1)), low, high
@@ -112,8 +121,11 @@ def histogram(x: Array) -> tuple[tuple[int, ...], float, float]:
 
 
 def _spaced(x: Array, count: int) -> Array:
-    at = np.linspace(0, x.size - 1, count).astype(np.int64)
-    chosen: Array = x[np.unravel_index(at, x.shape)]
+    # An odd step does not fall on the same feature over and over where their number is even.
+    step = x.size // count | 1
+    if x.flags.c_contiguous:
+        return x.reshape(-1)[::step]
+    chosen: Array = x[np.unravel_index(np.arange(0, x.size, step), x.shape)]
     return chosen
 
 
@@ -135,7 +147,7 @@ def participation(x: Array, axis: int) -> float:
     least. That bounds the result by their number, but it is judged near 1 alone, where fewer rows
     than these do.
     """
-    if x.size >= LARGE:
+    if _large(x):
         x, axis = _few_places(x, axis), -1
     low, high = extremes(x)
     size = max(abs(low), abs(high))
@@ -174,28 +186,27 @@ def _few_places(x: Array, axis: int) -> Array:
     return chosen.reshape(len(samples), -1, moved.shape[-1])
 
 
-def cosine(x: Array) -> float | None:
+def cosine(x: Array, ends: Ends | None = None) -> float | None:
     """Return the mean cosine over pairs of samples, each flattened; None for fewer than two."""
-    low, high = extremes(x)
+    low, high = ends or extremes(x)
     size = max(abs(low), abs(high))
     if size == 0.0 or not math.isfinite(size) or len(x) < 2:
         return None
-    if x.size < LARGE:
-        flat = x.reshape(len(x), -1)
+    flat = x.reshape(len(x), -1)
+    if _large(x) and _SMALL < size < _BIG:
+        squares = np.zeros(len(x))
+        for i in range(0, flat.shape[1], _PIECE):
+            part = flat[:, i : i + _PIECE]
+            squares += np.einsum("ij,ij->i", part, part)
+        alive = squares > 0.0
+        count = int(np.count_nonzero(alive))
+        factors = np.where(alive, 1.0 / np.sqrt(np.where(alive, squares, 1.0)), 0.0)
+        total = (factors.astype(x.dtype) @ flat).astype(np.float64)
+    else:
         peaks = np.abs(flat).max(1, initial=0.0)
         flat = flat[peaks > 0.0] / peaks[peaks > 0.0, None]
         count = len(flat)
         total = (flat / np.linalg.norm(flat, axis=1, keepdims=True)).sum(0, dtype=np.float64)
-    else:
-        factor = 1.0 if _SMALL < size < _BIG else size
-        count, total = 0, np.zeros(x.shape[1:])
-        for sample in x:
-            own = sample if factor == 1.0 else sample / factor
-            squares = sum(float(piece @ piece) for piece in pieces(own))
-            if squares > 0.0:
-                total += own * (1.0 / math.sqrt(squares))
-                count += 1
-        total = total.reshape(-1)
     if count < 2:
         return None
     return (float(total @ total) - count) / (count * (count - 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class Trace:
     the effective rank is judged by. ``stopped`` are placed layers without an output, each with its
     reason. ``samples`` is the number of inputs, smaller than asked for where the network is large.
     ``notes`` say what else to know. ``activation_bytes`` is the most memory that outputs, what
-    backward needs of them and gradients took at one time.
+    backward needs of them and gradients took at one time, ``affordable`` how many inputs a network
+    of this size could be given.
     """
 
     signals: Mapping[str, Signal]
@@ -77,3 +78,4 @@ class Trace:
     notes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     activation_bytes: int = 0
+    affordable: int = field(default=0, compare=False)

@@ -14,6 +14,7 @@ from initaudit.replica.ops.op import (
     Params,
     axis,
 )
+from initaudit.replica.ops.piecewise import in_pieces
 from initaudit.signal import ACTIVATIONS, Activation, leaky_relu
 from initaudit.special import Array
 
@@ -33,12 +34,12 @@ def function_of(attributes: Attributes) -> Activation:
 def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
     (x,) = inputs
     activation = function_of(attributes)
-    return activation.function(x), (x, activation)
+    return in_pieces(activation.function, x), (x, activation)
 
 
 def _backward(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
     x, activation = cache
-    return (activation.derivative(x) * d_output,), {}
+    return (in_pieces(lambda x, d: activation.derivative(x) * d, x, d_output),), {}
 
 
 def softmax_of(x: Array, along: int) -> Array:

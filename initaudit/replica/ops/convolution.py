@@ -54,9 +54,17 @@ def _columns(x: Array, groups: int, g: Grid) -> Array:
     return met.reshape(groups, -1, len(x) * g.positions)
 
 
+def _pointwise(groups: int, g: Grid) -> bool:
+    """Return whether each place meets itself alone: then the columns are the input as it lies."""
+    return groups == 1 and prod(g.kernel) == prod(g.stride) == 1 and g.out == g.sides
+
+
 def _correlate(x: Array, kernel: Array, g: Grid) -> Array:
     groups, out = kernel.shape[:2]
     rows = kernel.reshape(groups, out, -1)
+    if _pointwise(groups, g):
+        flat: Array = np.matmul(rows[0], x.reshape(len(x), x.shape[1], -1))
+        return flat.reshape(len(x), out, *g.out)
     y = np.empty((len(x), groups * out, *g.out), x.dtype)
     for part in _chunks(x, g):
         flat = rows @ _columns(x[part], groups, g)
@@ -68,6 +76,9 @@ def _spread(y: Array, kernel: Array, g: Grid) -> Array:
     """Apply the adjoint of `_correlate` in x."""
     groups, out, channels = kernel.shape[:3]
     columns = np.swapaxes(kernel.reshape(groups, out, -1), 1, 2)
+    if _pointwise(groups, g):
+        flat: Array = np.matmul(columns[0], y.reshape(len(y), out, -1))
+        return flat.reshape(len(y), channels, *g.sides)
     x = g.blank((len(y), groups * channels), y.dtype)
     for part in _chunks(x, g):
         flat = columns @ _blocks(y[part], groups)

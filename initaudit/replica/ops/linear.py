@@ -17,10 +17,11 @@ def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
     matrix = weight if swapped else weight.T
     if x.shape[-1] != matrix.shape[0]:
         raise OpError(f"its weight reads {matrix.shape[0]} features, its input has {x.shape[-1]}")
-    y: Array = x @ matrix
+    # One product of two matrices: NumPy takes one of three axes apart, sample by sample.
+    y: Array = x.reshape(-1, x.shape[-1]) @ matrix
     if "bias" in params:
-        y = y + params["bias"]
-    return y, (x, swapped)
+        y += params["bias"]
+    return y.reshape(*x.shape[:-1], y.shape[-1]), (x, swapped)
 
 
 def _backward(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
@@ -37,7 +38,7 @@ def _products(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, di
     }
     if "bias" in params:
         d_params["bias"] = d_rows.sum(0)
-    return (d_output @ matrix.T,), d_params
+    return ((d_rows @ matrix.T).reshape(x.shape),), d_params
 
 
 def _look_up(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:

@@ -23,15 +23,18 @@ from initaudit.special import Array
 
 def _standardised(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array]:
     """Return (x - mean) / sqrt(variance + eps) over ``axes``, and what it was divided by."""
-    centred = x - x.mean(axes, keepdims=True)
-    spread = np.sqrt(np.square(centred).mean(axes, keepdims=True) + eps)
-    return centred / spread, spread
+    unit = x - x.mean(axes, keepdims=True)
+    spread = np.sqrt(np.square(unit).mean(axes, keepdims=True) + eps)
+    unit /= spread
+    return unit, spread
 
 
 def _d_standardised(d_unit: Array, unit: Array, spread: Array, axes: tuple[int, ...]) -> Array:
     mean = d_unit.mean(axes, keepdims=True)
     along = (d_unit * unit).mean(axes, keepdims=True)
-    d_x: Array = (d_unit - mean - unit * along) / spread
+    d_x: Array = d_unit - mean
+    d_x -= unit * along
+    d_x /= spread
     return d_x
 
 

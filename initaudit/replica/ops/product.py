@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from initaudit.special import Array
 
 _BLOCK = 1 << 22
 """Numbers of a gradient that are there at one time."""
+
+_PIECE = 1 << 15
+# Sums of `_PIECE` squares of numbers between these are normal in single precision.
+_SMALL, _BIG = 1e-15, 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Rows:
     ``height`` is the number of rows of the table.
     """
 
-    index: Array
+    index: NDArray[np.integer[Any]]
     values: Array
     height: int
 
@@ -76,7 +82,7 @@ class Rows:
         total = float(self.values.sum(dtype=np.float64))
         return total, sum(_squares(sums) for _, sums in self._groups())
 
-    def _groups(self) -> Iterator[tuple[Array, Array]]:
+    def _groups(self) -> Iterator[tuple[NDArray[np.integer[Any]], Array]]:
         """Yield the rows that are not zero, some at a time, and what is summed at them."""
         if not self.index.size:
             return
@@ -113,7 +119,12 @@ def _sums(x: Array) -> Array:
 
 
 def _squares(x: Array) -> float:
-    return float(np.square(np.linalg.vector_norm(x.astype(np.float64, copy=False))))
+    peak = max(-float(x.min(initial=0.0)), float(x.max(initial=0.0)))
+    if not _SMALL < peak < _BIG:
+        x = x.astype(np.float64, copy=False)
+    flat = x.reshape(-1)
+    parts = (flat[i : i + _PIECE] for i in range(0, flat.size, _PIECE))
+    return sum(float(part @ part) for part in parts)
 
 
 def _gram(left: Array, right: Array) -> float:
