@@ -14,7 +14,8 @@ from initaudit.replica.statistics import extremes, residue
 from initaudit.special import Array
 
 _STEP = 1e-3
-_FEW = 32
+_FEW = 16
+_PART = 8
 # Rounding moves an output by about 1e-6 of itself in single precision, the step by 1e-3 of its
 # spread: below this share of the power the one hides the other.
 _LEAST_SPREAD = 1e-8
@@ -24,7 +25,7 @@ _LEAST_SPREAD = 1e-8
 class Base:
     """What a step is made from: a few samples of what can be moved, and of the hidden layers.
 
-    In single precision, that is for large networks, ``_FEW`` samples are kept, else all. ``end``
+    In single precision, that is for large networks, `few` samples are kept, else all. ``end``
     is the last hidden layer so far and ``output`` its output.
     """
 
@@ -54,8 +55,8 @@ class Base:
 
 
 def few(samples: int, dtype: Real) -> int:
-    """Return how many samples are moved."""
-    return samples if dtype is np.float64 else min(samples, _FEW)
+    """Return how many samples are moved: in single precision an eighth, 16 at least."""
+    return samples if dtype is np.float64 else min(samples, max(_FEW, samples // _PART))
 
 
 def sensitivity(

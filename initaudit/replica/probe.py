@@ -61,7 +61,7 @@ def probe(
     """
     taken = network if activation is None else network.with_activation(activation)
     head = graph.head(taken)
-    if head is None:
+    if head is None or _parameters(taken) > _MOST:
         return None
     cost, _ = measured(taken, arrays)
     count = cost.samples(samples)
@@ -97,6 +97,18 @@ class _Task:
 
 
 _NO_HEAD = "the input does not reach the head"
+
+
+def _parameters(network: Network) -> int:
+    inside = graph.placed(network)
+    held = {
+        p.tensor.name: p.tensor.count
+        for layer in network.layers
+        if layer.name in inside
+        for p in layer.params
+        if p.tensor is not None
+    }
+    return sum(held.values())
 
 
 def _weights(network: Network, load: Load, dtype: Real) -> dict[str, Array] | None:
