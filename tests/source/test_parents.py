@@ -51,7 +51,7 @@ def test_the_node_around_each_is_found_in_any_order(path: str, seed: int) -> Non
         if not isinstance(child, shared)
     }
     nodes = list(around)
-    random.Random(seed).shuffle(nodes)
+    random.Random(seed).shuffle(nodes)  # noqa: S311
     parents = Parents(tree)
     assert all(parents.get(node) is around[node] for node in nodes)
     assert parents.get(tree) is None
