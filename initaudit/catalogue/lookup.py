@@ -27,6 +27,10 @@ class Catalogue:
     files: tuple[Head, ...]
     _read: dict[Path, Framework] = field(default_factory=dict, compare=False, repr=False)
     _canonical: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    _initialisers: dict[str, Initialiser | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    _layers: dict[str, LayerSpec | None] = field(default_factory=dict, compare=False, repr=False)
     _words: dict[frozenset[str], frozenset[str]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -43,15 +47,22 @@ class Catalogue:
 
     def initialiser(self, qualified: str) -> Initialiser | None:
         """Return the initialiser of that name, or of a name that it stands for."""
-        name = self.canonical(qualified)
-        return next(
-            (f.initialisers[name] for f in self._of_package(name) if name in f.initialisers), None
-        )
+        if qualified not in self._initialisers:
+            name = self.canonical(qualified)
+            self._initialisers[qualified] = next(
+                (f.initialisers[name] for f in self._of_package(name) if name in f.initialisers),
+                None,
+            )
+        return self._initialisers[qualified]
 
     def layer(self, qualified: str) -> LayerSpec | None:
         """Return the layer of that name, or of a name that it stands for."""
-        name = self.canonical(qualified)
-        return next((f.layers[name] for f in self._of_package(name) if name in f.layers), None)
+        if qualified not in self._layers:
+            name = self.canonical(qualified)
+            self._layers[qualified] = next(
+                (f.layers[name] for f in self._of_package(name) if name in f.layers), None
+            )
+        return self._layers[qualified]
 
     def method(self, name: str, framework: str = "torch") -> Initialiser | None:
         """Return the method of a tensor that fills it."""

@@ -82,16 +82,12 @@ def read_classes(module: Module, catalogue: Catalogue) -> dict[ast.ClassDef, Cla
     by_name: dict[str, Class] = {}
     for node in module.classes:
         bases = tuple(module.qualified(base) or ast.unparse(base) for base in node.bases)
-        one = Class(node, bases)
+        one = Class(node, bases, attributes=_attributes(module, node))
         for statement in node.body:
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
                 one.methods.setdefault(statement.name, statement)
         found[node] = one
         by_name.setdefault(node.name, one)
-    for statement in module.assigns:
-        owner = module.class_of(statement)
-        if owner is not None and statement.value is not None:
-            _assigned(module, statement, statement.value, found[owner])
     for one in found.values():
         one.ancestors = tuple(
             by_name[b] for b in one.bases if b in by_name and by_name[b] is not one
@@ -102,24 +98,23 @@ def read_classes(module: Module, catalogue: Catalogue) -> dict[ast.ClassDef, Cla
     return found
 
 
-def _assigned(
-    module: Module, statement: ast.Assign | ast.AnnAssign, value: ast.expr, owner: Class
-) -> None:
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    for target in targets:
-        if isinstance(target, ast.Attribute):
-            if not isinstance(target.value, ast.Name) or target.value.id != "self":
-                continue
-            name = target.attr
-        elif isinstance(target, ast.Name) and module.is_in_body(statement, owner.node):
-            name = target.id
-        else:
-            continue
-        made = Attribute(name, value, statement, module.function(statement))
-        if name in owner.attributes:
-            owner.attributes[name].append(made)
-        else:
-            owner.attributes[name] = [made]
+def _attributes(module: Module, node: ast.ClassDef) -> dict[str, list[Attribute]]:
+    found: dict[str, list[Attribute]] = {}
+    enclosing = module.enclosing
+    for name, given in module.assigned.attributes.get(node, {}).items():
+        made = [
+            Attribute(name, value, statement, enclosing[statement][0])
+            for target, value, statement in given
+            if not isinstance(statement, ast.AugAssign) and not _of_class(target)
+        ]
+        if made:
+            found[name] = made
+    return found
+
+
+def _of_class(target: ast.expr) -> bool:
+    held = target.value if isinstance(target, ast.Attribute) else None
+    return isinstance(held, ast.Name) and held.id == "cls"
 
 
 def _framework(one: Class, catalogue: Catalogue, module: Module, depth: int) -> str | None:

@@ -133,6 +133,7 @@ def _bound(module: Module, callee: Initialiser, call: ast.Call) -> Mapping[str, 
         if callee.form != "factory":
             return None
         return {}
+    module.share(call, [*call.args, *(keyword.value for keyword in call.keywords)])
     positional: list[Value] = [fold(module, arg) for arg in call.args]
     keywords = {k.arg: fold(module, k.value) for k in call.keywords if k.arg is not None}
     if callee.form == "inplace" and positional:

@@ -55,27 +55,31 @@ class File:
             found.setdefault(draw.owner, []).append(draw)
         return found
 
-    def says(self, owner: Class) -> bool:
-        """Return whether a class or an ancestor says how any weight starts.
+    def says(self, owner: Class, wanted: Callable[[Draw], bool]) -> bool:
+        """Return whether a class or an ancestor may say that a weight starts as is wanted.
 
         That is a call, or an initialiser handed to a layer by a keyword.
         """
         from initaudit.source.later import handed_draws
 
+        handed = self.once(handed_draws)
         return any(
-            one.node in self.draws_by_class
-            or one.name in self.once(handed_draws)
+            any(wanted(draw) for draw in self.draws_by_class.get(one.node, ()))
+            or any(wanted(draw) for _, draw in handed.get(one.name, ()))
             or (self._handed and _HANDED.search(self.module.written([one.node])))
             for one in owner.lineage()
         )
 
     @cached_property
-    def _scopes_with_draws(self) -> frozenset[Scope]:
-        return frozenset(self.module.scope(draw.node) for draw in self.draws)
+    def _draws_by_scope(self) -> Mapping[Scope, list[Draw]]:
+        found: dict[Scope, list[Draw]] = {}
+        for draw in self.draws:
+            found.setdefault(self.module.scope(draw.node), []).append(draw)
+        return found
 
-    def scope_says(self, scope: Scope) -> bool:
-        """Return whether a function, or the top of the file, says how any weight starts."""
-        if scope in self._scopes_with_draws:
+    def scope_says(self, scope: Scope, wanted: Callable[[Draw], bool]) -> bool:
+        """Return the same of a function, or of the top of the file."""
+        if any(wanted(draw) for draw in self._draws_by_scope.get(scope, ())):
             return True
         if isinstance(scope, ast.Module | ast.Lambda):
             return self._handed
@@ -106,14 +110,9 @@ class File:
         """The functions that hold initialising calls, those of tensors made for other ends too."""
         return frozenset(draw.function for draw in self.draws if draw.function is not None)
 
-    @cached_property
-    def assigned_names(self) -> frozenset[str]:
-        """The bare names that are assigned anywhere, imports and definitions left out."""
-        found: set[str] = set()
-        for node in self.module.assigns:
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found |= {target.id for target in targets if isinstance(target, ast.Name)}
-        return frozenset(found)
+    def is_assigned(self, name: str) -> bool:
+        """Return whether a bare name is assigned anywhere, imports and definitions left out."""
+        return any(value is not None for _, value in self.module.assigned.names.get(name, ()))
 
     @cached_property
     def passes(self) -> Mapping[ast.ClassDef | None, frozenset[str]]:
@@ -219,6 +218,7 @@ class File:
             return None
         if any(isinstance(a, ast.Starred) for a in call.args):
             return None
+        self.module.share(call, [*call.args, *(keyword.value for keyword in call.keywords)])
         keywords = {k.arg: self.fold(k.value) for k in call.keywords if k.arg is not None}
         bound = bind(spec.parameters, [self.fold(a) for a in call.args], keywords)
         return None if bound is None else filled(spec.parameters, bound)

@@ -45,6 +45,7 @@ def fold(module: Module, expr: ast.expr | None, depth: int = 0) -> Value:
     if isinstance(expr, ast.Constant):
         return _constant(expr.value)
     if isinstance(expr, ast.UnaryOp) and isinstance(expr.op, ast.USub | ast.UAdd):
+        module.share(expr, (expr.operand,))
         number = point(fold(module, expr.operand, depth + 1))
         if number is None:
             return UNKNOWN
@@ -78,6 +79,7 @@ def _constant(value: object) -> Value:
 
 def _arithmetic(module: Module, expr: ast.BinOp, depth: int) -> Value:
     operation = _BINARY.get(type(expr.op))
+    module.share(expr, (expr.left, expr.right))
     left = point(fold(module, expr.left, depth + 1))
     right = point(fold(module, expr.right, depth + 1))
     if operation is None or left is None or right is None:
@@ -95,6 +97,7 @@ def _call(module: Module, expr: ast.Call, depth: int) -> Value:
     operation = _CALLS.get(name or "")
     if operation is None or len(expr.args) != 1 or expr.keywords:
         return UNKNOWN
+    module.share(expr, expr.args)
     number = point(fold(module, expr.args[0], depth + 1))
     try:
         return UNKNOWN if number is None else Interval.point(operation(number))
@@ -117,22 +120,23 @@ def _named(module: Module, expr: ast.Name | ast.Attribute, depth: int) -> Value:
 
 def _assigned_name(module: Module, expr: ast.Name) -> ast.expr | None:
     """Return the one value that a name is given in its function, or at the top of the file."""
-    if expr.id not in module.valued:
+    if expr.id not in module.assigned.names:
         return None
     function = module.function(expr)
     if function is not None:
         if any(argument.arg == expr.id for argument in arguments(function)):
             return None
-        local = module.values.get((function, expr.id), [])
+        local = module.assigned.values(function, expr.id)
         if local:
             return local[0] if len(local) == 1 else None
-    outer = module.values.get((None, expr.id), [])
+    outer = module.assigned.values(None, expr.id)
     return outer[0] if len(outer) == 1 else None
 
 
 def _assigned_attribute(module: Module, expr: ast.Attribute) -> ast.expr | None:
-    if expr.attr not in module.valued_attributes:
+    attributes = module.assigned.attributes
+    if not any(expr.attr in held for held in attributes.values()):
         return None
     owner = module.class_of(expr)
-    found = [] if owner is None else module.attribute_values.get((owner, expr.attr), [])
-    return found[0] if len(found) == 1 else None
+    found = [] if owner is None else attributes.get(owner, {}).get(expr.attr, [])
+    return found[0][1] if len(found) == 1 else None

@@ -53,6 +53,8 @@ def of_scope(file: File, scope: Scope) -> Mapping[str, Start]:
                     found.pop(key, None)
                     continue
                 seen.add(key)
+                if not isinstance(value, ast.Call | ast.BinOp):
+                    continue
                 if _is_variable(file, value) or (NAMED.match(key) and not _tensor(file, value)):
                     found.update(_made(file, key, value))
     for call in file.module.calls_by_scope.get(scope, ()):
@@ -76,7 +78,7 @@ def _in_place(file: File, call: ast.Call) -> Iterator[tuple[str, Start]]:
 
 def short(text: str) -> str:
     """Return ``W1`` for ``params[W1]``: a table of weights is unpacked under the same names."""
-    found = re.fullmatch(r"[\w.]+\[(\w+)\]", text)
+    found = re.fullmatch(r"[\w.]+\[(\w+)\]", text) if "[" in text else None
     return found[1] if found and not found[1].isdigit() else text
 
 

@@ -263,8 +263,9 @@ def _writers(file: File, owner: Class) -> Mapping[str, list[ast.AST]]:
             for argument in call.args:
                 if (target := label(argument)) is not None:
                     found.setdefault(target, []).append(call)
-    for (node, attribute), values in file.module.attribute_values.items():
-        if node is owner.node and len(values) > 1:
+    for attribute, given in file.module.assigned.attributes.get(owner.node, {}).items():
+        if len(given) > 1:
+            values = (value for _, value, _ in given)
             found.setdefault(f"self.{attribute}", []).extend(values)
     return found
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from initaudit.source.assigned import Around, Assigned, Function, Scope, read_assigned
 from initaudit.source.names import Names, read_names
 from initaudit.source.parents import CHILDREN, Parents
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-Scope = Function | ast.ClassDef | ast.Lambda | ast.Module
+__all__ = ["Around", "Function", "Module", "Scope", "arguments", "parse"]
 
-Around = tuple[Function | None, ast.ClassDef | None, Scope]
-"""The innermost function, class, and scope of any kind around a node."""
-
-_CHANGING = ast.Constant(None)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -60,36 +56,26 @@ class Module:
     @cached_property
     def names(self) -> Names:
         """What the file's names stand for."""
-        assigned: dict[str, list[ast.expr]] = {}
-        for name, value in self._bindings():
-            assigned.setdefault(name, []).append(value)
-        defined = [x.name for x in (*self.functions, *self.classes) if self.is_top(x)]
-        return read_names(self.imports, assigned, defined)
-
-    def _bindings(self) -> Iterator[tuple[str, ast.expr]]:
-        """Yield each value that a bare name is given; what changes or repeats counts twice."""
-        for node in self.assigns:
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name) and node.value is not None:
-                    yield target.id, node.value
-        changing: list[str] = [
-            x.target.id for x in self.augmented if isinstance(x.target, ast.Name)
-        ]
-        for loop in self.loops:
-            changing += [n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)]
+        given = {
+            name: values[0][1] if len(values) == 1 else None
+            for name, values in self.assigned.names.items()
+        }
         for function in self.functions:
-            changing += [argument.arg for argument in arguments(function)]
-        for name in changing:
-            yield name, _CHANGING
-            yield name, _CHANGING
+            given.update((argument.arg, None) for argument in arguments(function))
+        defined = [x.name for x in (*self.functions, *self.classes) if self.is_top(x)]
+        return read_names(self.imports, given, defined)
+
+    def share(self, node: ast.expr, parts: Iterable[ast.expr | None]) -> None:
+        """Note that what is around an expression is around its parts, too, if it is known."""
+        around = self.enclosing.get(node)
+        if around is not None:
+            for part in parts:
+                if part is not None:
+                    self.enclosing[part] = around
 
     def is_top(self, node: ast.AST) -> bool:
         """Return whether a node stands at the top level of the file (branches included)."""
         return self.scope(node) is self.tree
-
-    def is_in_body(self, statement: ast.stmt, owner: ast.ClassDef) -> bool:
-        """Return whether a statement stands right in the body of a class, in no branch."""
-        return self.scope(statement) is owner and self.parents.get(statement) is owner
 
     def scope(self, node: ast.AST) -> Scope:
         """Return the innermost function, class, lambda or module around a node."""
@@ -127,7 +113,7 @@ class Module:
         """The assignments that stand directly in each scope."""
         found: dict[Scope, list[ast.Assign | ast.AnnAssign]] = {}
         for node in self.assigns:
-            found.setdefault(self.scope(node), []).append(node)
+            found.setdefault(self.enclosing[node][2], []).append(node)
         return found
 
     @cached_property
@@ -135,7 +121,7 @@ class Module:
         """The calls within each class; under None those outside of all."""
         found: dict[ast.ClassDef | None, list[ast.Call]] = {}
         for call in self.calls:
-            found.setdefault(self.class_of(call), []).append(call)
+            found.setdefault(self.enclosing[call][1], []).append(call)
         return found
 
     @cached_property
@@ -159,7 +145,7 @@ class Module:
         """The calls right in each function; under None those outside of all."""
         found: dict[Function | None, list[ast.Call]] = {}
         for call in self.calls:
-            found.setdefault(self.function(call), []).append(call)
+            found.setdefault(self.enclosing[call][0], []).append(call)
         return found
 
     @cached_property
@@ -167,7 +153,7 @@ class Module:
         """The calls right in each scope."""
         found: dict[Scope, list[ast.Call]] = {}
         for call in self.calls:
-            found.setdefault(self.scope(call), []).append(call)
+            found.setdefault(self.enclosing[call][2], []).append(call)
         return found
 
     def written(self, body: list[ast.stmt]) -> str:
@@ -178,52 +164,10 @@ class Module:
         return "\n".join(self.lines[body[0].lineno - 1 : last])
 
     @cached_property
-    def values(self) -> Mapping[tuple[Function | None, str], list[ast.expr]]:
-        """What each bare name is given in each function; under None at the top of the file.
-
-        A name that a loop runs over or an operator changes has one value more, which is unknown.
-        """
-        found: dict[tuple[Function | None, str], list[ast.expr]] = {}
-        for node in (*self.assigns, *self.augmented):
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name) and node.value is not None:
-                    value = ast.Name("?") if isinstance(node, ast.AugAssign) else node.value
-                    found.setdefault((self.function(node), target.id), []).append(value)
-        for loop in self.loops:
-            for name in ast.walk(loop.target):
-                if isinstance(name, ast.Name):
-                    key = (self.function(loop), name.id)
-                    found.setdefault(key, []).append(ast.Name("?"))
-        return found
-
-    @cached_property
-    def valued(self) -> frozenset[str]:
-        """The bare names that are given a value in any function or at the top of the file."""
-        return frozenset(name for _, name in self.values)
-
-    @cached_property
-    def valued_attributes(self) -> frozenset[str]:
-        """The attributes of ``self`` that any class gives a value."""
-        return frozenset(name for _, name in self.attribute_values)
-
-    @cached_property
-    def attribute_values(self) -> Mapping[tuple[ast.ClassDef, str], list[ast.expr]]:
-        """What each attribute of ``self`` or name in a class body is given, by class and name."""
-        found: dict[tuple[ast.ClassDef, str], list[ast.expr]] = {}
-        for node in (*self.assigns, *self.augmented):
-            owner = self.class_of(node)
-            if owner is None or node.value is None:
-                continue
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name) and self.is_in_body(node, owner):
-                    found.setdefault((owner, target.id), []).append(node.value)
-                elif (
-                    isinstance(target, ast.Attribute)
-                    and isinstance(target.value, ast.Name)
-                    and target.value.id in {"self", "cls"}
-                ):
-                    found.setdefault((owner, target.attr), []).append(node.value)
-        return found
+    def assigned(self) -> Assigned:
+        """What names and attributes are given."""
+        changes = (*self.assigns, *self.augmented)
+        return read_assigned(changes, self.loops, self.enclosing, self.parents)
 
     def statement(self, node: ast.AST) -> ast.stmt:
         """Return the innermost statement that a node belongs to, itself included."""
@@ -288,6 +232,7 @@ def parse(text: str, path: str) -> Module:  # noqa: C901  (a call a node is slow
         ast.ImportFrom: module.imports,
     }
     enclosing, mentions, constants = module.enclosing, module.mentions, module.constants
+    known = module.parents.known
     here: Around = (None, None, tree)
     stack: list[Any] = tree.body[::-1]
     pop, push, extend, kinds = stack.pop, stack.append, stack.extend, lists.get
@@ -322,6 +267,8 @@ def parse(text: str, path: str) -> Module:  # noqa: C901  (a call a node is slow
                 kept.append(node)
                 if kind in _PLACED:
                     enclosing[node] = here
+                if kind in _HOLDERS:
+                    known[node.value] = node
             if kind in _SCOPES:
                 # Popped when all inside is done: what is around then is what is around now.
                 push(here)
@@ -352,4 +299,5 @@ _PLACED = frozenset(
     {ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For, ast.FunctionDef, ast.AsyncFunctionDef,
      ast.ClassDef}
 )  # fmt: skip
+_HOLDERS = frozenset({ast.Assign, ast.Expr})
 _LEAVES = frozenset({type(None), ast.Name, ast.Pass, ast.Break, ast.Continue})

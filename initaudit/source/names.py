@@ -85,13 +85,13 @@ _BUILTINS = frozenset({"getattr", "isinstance", "super", "len", "range", "list",
 
 def read_names(
     imports: Iterable[ast.Import | ast.ImportFrom],
-    assigned: Mapping[str, list[ast.expr]],
+    assigned: Mapping[str, ast.expr | None],
     defined: Iterable[str],
 ) -> Names:
     """Return the import map of a file.
 
-    ``assigned`` holds every value that a bare name is given anywhere in the file; a name given
-    one value only, and never imported, is an alias for it.
+    ``assigned`` holds the value of each bare name that is given one anywhere in the file, None
+    where it has several; a name with one value, and never imported, is an alias for it.
     """
     names = Names(defined=set(defined))
     for node in imports:
@@ -101,9 +101,9 @@ def read_names(
                 names.imports[local] = alias.name if alias.asname else local
         else:
             _import_from(node, names)
-    for name, values in assigned.items():
-        if len(values) == 1 and name not in names.imports:
-            names.aliases[name] = values[0]
+    for name, value in assigned.items():
+        if value is not None and name not in names.imports:
+            names.aliases[name] = value
     return names
 
 

@@ -22,43 +22,44 @@ class Parents:
 
     def __init__(self, tree: ast.Module) -> None:
         self._tree = tree
-        self._known: dict[ast.AST, ast.AST | None] = {tree: None}
+        self.known: dict[ast.AST, ast.AST | None] = {tree: None}
+        """What was found so far; who walks over the tree may add what is asked for often."""
         self._places: list[_Place] = []
         self._stretches: list[ast.stmt | None] = []
         self._enter(tree, tree.body)
 
     def get(self, node: ast.AST) -> ast.AST | None:
         """Return the node around another, None for the tree itself and for what is not in it."""
-        if node in self._known:
-            return self._known[node]
+        if node in self.known:
+            return self.known[node]
         place = _place(node)
         if place is not None:
             self._read(place)
-        if node not in self._known and (place is not None or isinstance(node, _PLACELESS)):
+        if node not in self.known and (place is not None or isinstance(node, _PLACELESS)):
             # Before Python 3.12 what stands in an f-string may have a wrong place.
             self._read_all()
-        return self._known.get(node)
+        return self.known.get(node)
 
     def _enter(self, owner: ast.AST, body: list[ast.stmt]) -> None:
         """Make each statement of a body a stretch, in the place of the one that holds them."""
         at = bisect_right(self._places, _start(body[0])) if body else 0
         self._places[at:at] = [_start(statement) for statement in body]
         self._stretches[at:at] = body
-        self._known.update(dict.fromkeys(body, owner))
+        self.known.update(dict.fromkeys(body, owner))
 
     def _read(self, place: _Place) -> None:
         at = bisect_right(self._places, place) - 1
         while at >= 0 and (statement := self._stretches[at]) is not None:
             self._stretches[at] = None
             if isinstance(statement, ast.ClassDef):
-                _fill(self._known, statement, [*statement.keywords, *statement.bases,
+                _fill(self.known, statement, [*statement.keywords, *statement.bases,
                                                *statement.decorator_list])  # fmt: skip
                 for parameter in getattr(statement, "type_params", ()):
-                    _fill(self._known, statement, [parameter])
+                    _fill(self.known, statement, [parameter])
                 self._enter(statement, statement.body)
                 at = bisect_right(self._places, place) - 1
             else:
-                _fill(self._known, statement, [])
+                _fill(self.known, statement, [])
 
     def _read_all(self) -> None:
         while any(self._stretches):

@@ -292,7 +292,9 @@ def makers(module: Module) -> dict[str, set[ast.ClassDef | None]]:
 def last_word(call: ast.Call) -> str:
     """Return the last word of what is called: ``Linear`` of ``nn.Linear``."""
     func = call.func
-    return func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+    if isinstance(func, ast.Attribute):
+        return func.attr
+    return func.id if isinstance(func, ast.Name) else ""
 
 
 def called(call: ast.Call) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
@@ -176,11 +177,14 @@ def _wide_fan(file: File, draw: Draw) -> str | None:
 def dead_double_init(subject: File, limits: Limits) -> Iterator[Hit]:
     """The same weights filled twice in one block: the first has no effect."""
     last: dict[tuple[ast.AST | None, str], Draw] = {}
-    for draw in subject.draws:
+    filling = [(draw, text) for draw in subject.draws if (text := _key(draw))]
+    often = Counter(text for _, text in filling)
+    for draw, text in filling:
+        if often[text] < 2 or draw.callee.law not in _WHOLE:
+            continue
         statement = subject.module.statement(draw.node)
-        key = (subject.module.parents.get(statement), _key(draw))
-        plain = isinstance(statement, ast.Expr) and statement.value is draw.node
-        if not key[1] or not plain or draw.callee.law not in _WHOLE:
+        key = (subject.module.parents.get(statement), text)
+        if not isinstance(statement, ast.Expr) or statement.value is not draw.node:
             continue
         first = last.get(key)
         last[key] = draw
@@ -204,6 +208,8 @@ def _key(draw: Draw) -> str:
     """Return the text of a target that is a plain chain of names and indices."""
     if draw.callee.form not in {"inplace", "method"} or draw.target is None or not draw.path:
         return ""
+    if isinstance(draw.target, ast.Attribute) and isinstance(draw.target.value, ast.Name):
+        return f"{draw.target.value.id}.{draw.target.attr}".replace(".data", "")
     if any(isinstance(n, ast.Call) for n in ast.walk(draw.target)):
         return ""
     return ast.unparse(draw.target).replace(".data", "")

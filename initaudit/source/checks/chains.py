@@ -101,16 +101,23 @@ def chains(file: File) -> list[Chain]:
 
 def _chains(file: File) -> list[Chain]:
     found: dict[tuple[int, int], Chain] = {}
-    if not file.hands_over and sum(_may_be_weight(file, draw) for draw in file.draws) < 2:
+    alike = {draw.node for draw in file.draws if _may_be_weight(file, draw)}
+    plain = sum(draw.node in alike and draw.role != "bias" for draw in file.draws)
+    if not file.hands_over and plain < 2:
         return []
+
+    def wanted(draw: Draw) -> bool:
+        return draw.node in alike
+
     for owner in file.classes.values():
-        starts = file.starts(owner) if file.says(owner) else {}
+        starts = file.starts(owner) if file.says(owner, wanted) else {}
         if sum(s.constant is not None for s in starts.values()) < 2:
             continue
         for edge in (*_contained(starts), *_of_methods(file, owner, starts)):
             _keep(found, starts, edge)
     for scope in (file.module.tree, *file.module.functions):
-        _of_scope(file, scope, found)
+        if file.scope_says(scope, wanted):
+            _of_scope(file, scope, found)
     return list(found.values())
 
 
@@ -119,7 +126,7 @@ def _may_be_weight(file: File, draw: Draw) -> bool:
 
     A tensor of torch that a plain name is given, without a gradient, is data: a mask, a buffer.
     """
-    if draw.weights.law not in {"zeros", "constant"} or draw.role == "bias":
+    if draw.weights.law not in {"zeros", "constant"}:
         return False
     if draw.callee.form != "factory" or draw.callee.framework != "torch":
         return True
@@ -188,7 +195,7 @@ def _contained(starts: Mapping[str, Start]) -> Iterator[Edge]:
 
 def _of_scope(file: File, scope: Scope, found: dict[tuple[int, int], Chain]) -> None:
     """Find chains of plain variables: made here, multiplied here or in a function beside."""
-    starts = file.scope_starts(scope) if file.scope_says(scope) else {}
+    starts = file.scope_starts(scope)
     if sum(s.constant is not None for s in starts.values()) < 2:
         return
 

@@ -86,13 +86,15 @@ def _is_text(value: ast.expr) -> bool:
 
 def _beside(file: File, choice: ast.BoolOp) -> _Found | None:
     """``isinstance(m, A) or B``: the class B is true by itself."""
-    if not isinstance(choice.op, ast.Or) or not _tested(file, choice):
+    if not isinstance(choice.op, ast.Or):
         return None
     called = [
         isinstance(v, ast.Call) and isinstance(v.func, ast.Name) and v.func.id == "isinstance"
         for v in choice.values
     ]
     if not any(called) or not any(_is_class(file, v) for v in choice.values):
+        return None
+    if not _tested(file, choice):
         return None
     return choice, "always true", None
 
@@ -102,7 +104,7 @@ def _is_class(file: File, value: ast.expr) -> bool:
     if not isinstance(value, ast.Name | ast.Attribute):
         return False
     # A name that is also assigned may stand for None, where an import has failed.
-    if isinstance(value, ast.Name) and value.id in file.assigned_names:
+    if isinstance(value, ast.Name) and file.is_assigned(value.id):
         return False
     if isinstance(value, ast.Name) and file.class_named(value.id) is not None:
         return True

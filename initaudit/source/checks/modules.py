@@ -14,7 +14,14 @@ from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.fold import point
 from initaudit.source.module import Function, arguments
-from initaudit.source.traits import called, last_word, method_of, parametric, reaches_container
+from initaudit.source.traits import (
+    called,
+    last_word,
+    local_class,
+    method_of,
+    parametric,
+    reaches_container,
+)
 
 # Flax's compact methods and haiku make layers in the call by design: their parameters are kept.
 _FORWARD = {
@@ -30,9 +37,7 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
     """A layer or parameter that every forward pass makes anew, so that it is never trained."""
     if not any(function.name in _FORWARD.values() for function in subject.module.functions):
         return
-    for call in subject.module.calls:
-        if not last_word(call)[:1].isupper() or _surely_elsewhere(subject, call):
-            continue
+    for call in _candidates(subject):
         found = _forward(subject, call)
         if found is None:
             continue
@@ -50,13 +55,22 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
         )
 
 
-def _surely_elsewhere(file: File, call: ast.Call) -> bool:
-    """Return whether the function around a call is a method, and no forward pass; it is cheap."""
-    function = file.module.function(call)
-    if function is None:
-        return True
-    method = isinstance(file.module.scope(function), ast.ClassDef)
-    return method and function.name not in _FORWARD.values()
+def _candidates(file: File) -> list[ast.Call]:
+    """Return the calls that may make a layer in a forward pass, as far as is cheap to tell."""
+    found = []
+    for function, calls in file.module.calls_by_function.items():
+        if function is None:
+            continue
+        method = isinstance(file.module.scope(function), ast.ClassDef)
+        if method and function.name not in _FORWARD.values():
+            continue
+        found += [
+            call
+            for call in calls
+            if last_word(call)[:1].isupper()
+            and (file.layer(call) is not None or local_class(file, call.func) is not None)
+        ]
+    return sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
 
 def _forward(file: File, call: ast.Call) -> tuple[Class, Function] | None:

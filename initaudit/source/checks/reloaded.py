@@ -51,9 +51,12 @@ def _loads(file: File) -> Iterator[tuple[ast.Call, tuple[str, ...], bool]]:
     """Yield each call that loads weights, what holds them, and whether it is a vision model."""
     if not any(word in file.module.text for word in _LOADING):
         return
+    visual = "torchvision" in file.module.text or "timm" in file.module.text
     for call in file.module.calls:
-        name = file.qualified(call.func) or ""
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if not visual and method not in {"load_state_dict", "from_pretrained"}:
+            continue
+        name = file.qualified(call.func) or ""
         if method == "load_state_dict" and isinstance(call.func, ast.Attribute):
             yield call, dotted(call.func.value), False
             continue

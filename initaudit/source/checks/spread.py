@@ -54,16 +54,22 @@ class Spread:
     @property
     def std(self) -> float | None:
         """The standard deviation, where it is known and does not follow from a fan."""
-        scale = self.weights.scale
-        if self.weights.fan != "none" or scale.lo != scale.hi or scale.lo <= 0:
-            return None
-        return math.sqrt(scale.lo)
+        return math.sqrt(self.weights.scale.lo) if _is_spread(self.weights) else None
 
     @property
     def mean(self) -> float | None:
         """The mean, where it is known."""
         mean = self.weights.mean
         return mean.lo if mean.lo == mean.hi else None
+
+
+def _is_spread(weights: Weights) -> bool:
+    scale = weights.scale
+    return weights.fan == "none" and scale.lo == scale.hi and scale.lo > 0
+
+
+def _spreads_out(draw: Draw) -> bool:
+    return _is_spread(draw.weights)
 
 
 @check("IA104", "draw")
@@ -162,7 +168,7 @@ def _plain(draw: Draw) -> bool:
 
 def _of_classes(file: File) -> Iterator[Spread]:
     for owner in file.classes.values():
-        if not file.says(owner):
+        if not file.says(owner, _spreads_out):
             continue
         starts = file.starts(owner)
         if owner.framework is None:
@@ -184,7 +190,7 @@ def _selects(file: File, owner: Class) -> bool:
 
 def _of_scopes(file: File) -> Iterator[Spread]:
     for scope in (file.module.tree, *file.module.functions):
-        starts = file.scope_starts(scope) if file.scope_says(scope) else {}
+        starts = file.scope_starts(scope) if file.scope_says(scope, _spreads_out) else {}
         for start in starts.values():
             if start.op and start.weights is not None and _said(start):
                 yield _spread(start)
