@@ -78,7 +78,7 @@ def _applied(file: File, part: ast.expr, sine: ast.Call) -> ast.expr | None:
         value = made.value
         return value if isinstance(value, ast.Call) and len(value.args) == 1 else None
     function = file.module.function(sine)
-    values = file.module.values.get((function, part.id), [])
+    values = file.module.assigned.values(function, part.id)
     if function is None or values or function.name not in _FORWARD:
         return None
     return part if part.id in {a.arg for a in arguments(function)[1:]} else None
