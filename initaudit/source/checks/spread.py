@@ -229,17 +229,17 @@ def _opened(file: File, what: str) -> bool:
 
 
 def _hit(file: File, spread: Spread, std: float, gain: float, known: bool) -> Hit:  # noqa: FBT001
-    fan: int | str = spread.fan_in if spread.fan_in is not None else "not known here"
-    wanted: float | str = (
-        math.sqrt(1 / spread.fan_in) if spread.fan_in is not None else "1 / sqrt(fan_in)"
+    wanted = (
+        f"fan_in {spread.fan_in} asks for about {math.sqrt(1 / spread.fan_in):.3g}"
+        if spread.fan_in is not None
+        else "1 / sqrt(fan_in) would do"
     )
     return Hit(
         file.site(spread.node),
         {
             "what": spread.what,
             "std": std,
-            "fan_in": fan,
-            "wanted_std": wanted,
+            "wanted": wanted,
             "gain": gain,
             "decades": abs(2 * math.log10(gain)),
         },
