@@ -210,13 +210,23 @@ def _measured(
         progress(f"reading {Path(checkpoint.path).name}", done / total)
 
     guessed = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
-    told = {} if plan is None else plan.axes
+    told = _told_axes(checkpoint, options) if plan is None else plan.axes
 
     def axes(name: str, shape: tuple[int, ...]) -> int:
         axis = told.get(name)
         return guessed(name, shape) if axis is None else axis
 
     return statistics.measure_all(judged, axes, progress=advance, threads=options.threads)
+
+
+def _told_axes(checkpoint: Checkpoint, options: Options) -> Mapping[str, int]:
+    return architecture.out_axes(
+        _architectures(options),
+        [(stored.name, stored.dtype, stored.shape) for stored in checkpoint.arrays],
+        config=checkpoint.config,
+        aliases=checkpoint.aliases,
+        input_shape=options.input_shape,
+    )
 
 
 def _reader(checkpoint: Checkpoint, plan: Plan | None) -> Callable[[str], NDArray[Any]]:
