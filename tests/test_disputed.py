@@ -116,3 +116,34 @@ def test_a_rank_lost_in_the_probe(outputs: int, now: float, expected: Severity |
     probed = Trace({}, 1, effective_rank_min=1.0)
     subject = sent(stack(norms=False, outputs=outputs), probed, effective_rank_min=now)
     assert severity("IA202", subject, rank=1.05, rank_probe=1.1) == [expected]
+
+
+def test_a_chaotic_recurrent_network_is_named() -> None:
+    random = np.random.default_rng(0)
+    built = Builder((6,), tokens=9)
+    built.add("table", "embedding", {"weight": random.normal(0, 1, (9, 4))})
+    built.add("gru", "gru", {"weight_ih": np.ones((12, 4)), "weight_hh": np.ones((12, 4))})
+    network = built.add("head", "linear", {"weight": np.ones((3, 4))}).network
+    subject = sent(network, sensitivity=1e5, hidden=("gru",))
+    (hit,) = registered()["IA209", "signal"](subject, {"sensitivity": 1e3})
+    assert hit.severity is None
+    assert hit.site.layer == "gru"
+    assert hit.facts["hidden_layers"] == 1
+
+
+def recurrent(low: float, high: float) -> dict[str, Any]:
+    """An embedding, a GRU and a head, the GRU's matrices uniform within bounds."""
+    random = np.random.default_rng(0)
+    shapes = {"weight_ih_l0": (96, 24), "weight_hh_l0": (96, 32)}
+    held = {f"gru.{n}": random.uniform(low, high, shape) for n, shape in shapes.items()}
+    held |= {f"gru.{n}": np.zeros(96) for n in ("bias_ih_l0", "bias_hh_l0")}
+    held |= {"embedding.weight": random.standard_normal((50, 24)),
+             "fc.weight": random.uniform(-0.18, 0.18, (10, 32)), "fc.bias": np.zeros(10)}  # fmt: skip
+    return {name: array.astype(np.float32) for name, array in held.items()}
+
+
+@pytest.mark.parametrize(("low", "named"), [(0.0, True), (-0.18, False)])
+def test_one_sided_recurrent_weights_are_named(low: float, named: bool) -> None:
+    report = initaudit.audit(recurrent(low, 0.18), probe=False)
+    assert ("IA105" in {f.rule for f in report.findings}) is named
+    assert any(layer.op == "gru" for layer in report.networks[0].layers)

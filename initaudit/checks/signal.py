@@ -118,13 +118,15 @@ def chaotic(subject: Sent, limits: Limits) -> Iterator[Hit]:
     sensitivity = subject.trace.sensitivity
     if sensitivity is None or sensitivity <= limits["sensitivity"]:
         return
-    layers = graph.hidden(subject.network)
+    by_name = graph.by_name(subject.network)
+    # Recurrent layers have no weight of one matrix, but a sensitivity.
+    layers = graph.hidden(subject.network) or [by_name[name] for name in subject.trace.hidden]
     if layers:
         # Where norms take out the scale of every weight, no other draw changes this.
         scaled = any(not graph.normed(subject.network, layer.name) for layer in layers)
         yield Hit(
             site_of(subject.network, layers[-1]),
-            {"sensitivity": sensitivity, **_depth(subject.network)},
+            {"sensitivity": sensitivity, "hidden_layers": len(layers)},
             layers[-1],
             severity=None if scaled else Severity.NOTE,
             margin=math.log10(sensitivity / limits["sensitivity"]),

@@ -238,11 +238,14 @@ def outcomes(folder: Path, faults: Mapping[str, Fault] = FAULTS) -> Iterator[Out
     save_file(whole, file, metadata)
 
 
-def judged(example: Example) -> tuple[Report, list[Outcome]]:
-    """Return the verdict of a fresh example, and of it with each fault."""
+def judged(example: Example, *, quick: bool = False) -> tuple[Report, list[Outcome]]:
+    """Return the verdict of a fresh example, and of it with each fault.
+
+    It is a whole audit of the fresh one unless ``quick``: then with few samples and no probe.
+    """
     with tempfile.TemporaryDirectory() as folder:
         example.save(example.build(), Path(folder))
-        return audited(Path(folder), quick=False), list(outcomes(Path(folder)))
+        return audited(Path(folder), quick=quick), list(outcomes(Path(folder)))
 
 
 def shown(findings: tuple[Finding, ...]) -> str:
