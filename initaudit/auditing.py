@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import initaudit.checks  # noqa: F401  (the checks register themselves)
-from initaudit import architecture, graph, remedy
+from initaudit import architecture, graph, lora, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
@@ -119,7 +119,7 @@ def _judged(
     tensors, broken = _measured(checkpoint, plan, options, progress)
     unread = (*checkpoint.unread, *failed, *broken)
     network = rebuilt(checkpoint, tensors, options) if plan is None else plan.network(tensors)
-    decided, evidence = origin.decide(tensors, network, options.stage)  # type: ignore[arg-type]
+    decided, evidence = origin.decide(tensors, network, options.stage, checkpoint.adapter)  # type: ignore[arg-type]
     network = replace(network, origin=decided, evidence=evidence)
     holder = {
         p.tensor.name: layer
@@ -193,7 +193,8 @@ def rebuilt(checkpoint: Checkpoint, tensors: Sequence[Tensor], options: Options)
         activation=options.activation,
     )
     said = tuple(Assumption(f"{reason}: judged layer by layer") for reason in built.reasons)
-    return replace(network, assumptions=(*said, *network.assumptions))
+    added = map(Assumption, lora.told(network, checkpoint.adapter))
+    return replace(network, assumptions=(*said, *network.assumptions, *added))
 
 
 def _measured(
@@ -210,13 +211,23 @@ def _measured(
         progress(f"reading {Path(checkpoint.path).name}", done / total)
 
     guessed = out_axes((stored.name, stored.shape) for stored in checkpoint.arrays)
-    told = {} if plan is None else plan.axes
+    told = _told_axes(checkpoint, options) if plan is None else plan.axes
 
     def axes(name: str, shape: tuple[int, ...]) -> int:
         axis = told.get(name)
         return guessed(name, shape) if axis is None else axis
 
     return statistics.measure_all(judged, axes, progress=advance, threads=options.threads)
+
+
+def _told_axes(checkpoint: Checkpoint, options: Options) -> Mapping[str, int]:
+    return architecture.out_axes(
+        _architectures(options),
+        [(stored.name, stored.dtype, stored.shape) for stored in checkpoint.arrays],
+        config=checkpoint.config,
+        aliases=checkpoint.aliases,
+        input_shape=options.input_shape,
+    )
 
 
 def _reader(checkpoint: Checkpoint, plan: Plan | None) -> Callable[[str], NDArray[Any]]:

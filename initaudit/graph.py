@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import TypeVar
 
@@ -206,6 +206,25 @@ def ends_branch(network: Network, name: str) -> bool:
     """
     following = after(network, name)
     return bool(following) and following[-1].op == "add"
+
+
+def branches(network: Network, names: Iterable[str]) -> Iterator[frozenset[str]]:
+    """Yield, for each layer, those of its branch that feed it or read it, itself included.
+
+    A branch begins and ends at layers that every path crosses.
+    """
+    crossed = bottlenecks(network)
+    sides = {layer.name: layer.inputs for layer in network.layers}, consumers(network)
+    for name in names:
+        found = {name}
+        for side in sides:
+            waiting = [name]
+            while waiting:
+                for near in side[waiting.pop()]:
+                    if near not in found and near not in crossed:
+                        found.add(near)
+                        waiting.append(near)
+        yield frozenset(found)
 
 
 def after(network: Network, name: str, stop: frozenset[str] = WEIGHTED) -> tuple[Layer, ...]:

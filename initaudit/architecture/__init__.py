@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
-from initaudit.architecture import lookup
+from initaudit.architecture import axes, lookup
 from initaudit.architecture.building import Builder, leftover
 from initaudit.architecture.entries import Architecture, Value
 from initaudit.architecture.lookup import Match, architectures_folder, load
@@ -25,6 +26,7 @@ from initaudit.network import Assumption, Layer, Network, Origin, Site, Tensor
 
 __all__ = [
     "Architecture", "ArchitectureError", "Built", "architectures_folder", "build", "load",
+    "out_axes",
 ]  # fmt: skip
 
 
@@ -91,6 +93,38 @@ def build(
             tuple(reasons),
         )
     return Built(None, tuple(reasons))
+
+
+def out_axes(
+    known: Sequence[Architecture],
+    named: Sequence[tuple[str, str, tuple[int, ...]]],
+    *,
+    config: Config | None = None,
+    aliases: Mapping[str, str] | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> Mapping[str, int]:
+    """Return the axes of output units that an architecture tells of weights not yet measured.
+
+    ``named`` are (name, dtype, shape) of all stored arrays. Empty where no architecture fits, or
+    where all weights of the one that does are (out, in).
+    """
+    stubs = {
+        name: Tensor(name, dtype, shape, prod(shape), None, None, None, None, 0, 0, 0, 0)
+        for name, dtype, shape in named
+    }
+    names = stubs | {a: stubs[real] for a, real in (aliases or {}).items() if real in stubs}
+    said = config.model_type if config is not None else None
+    if not any(axes.unusual(m.architecture) for m in lookup.matches(known, names, said)):
+        return {}
+    found = build(
+        known, list(stubs.values()), name="", path="",
+        config=config, aliases=aliases, input_shape=input_shape,
+    ).network  # fmt: skip
+    return (
+        {}
+        if found is None
+        else axes.of_layers(x for x in found.layers if x.name not in dict(found.apart))
+    )
 
 
 def _told(match: Match, settled: Settled, said: str | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from initaudit.architecture import rotation
 from initaudit.architecture.entries import Architecture, Nested, Step, Value
 from initaudit.architecture.settings import Settled, Sources, add
 from initaudit.architecture.shapes import MismatchError, Widths, attributes_of, check
@@ -177,6 +178,9 @@ class Builder:
             return sources[0]
         settings = {k: _resolved(v, scope.settings) for k, v in step.attributes.items()}
         attributes = attributes_of(step.op, settings, params, sources, self.widths)
+        if step.op == "rotary":
+            attributes, note = rotation.scaled(attributes)
+            self.notes += [note] if note else []
         if step.op == "activation" and attributes.get("function") is None:
             attributes["function"] = UNKNOWN_ACTIVATION
         role = step.role or ("table" if step.op in _TABLES else None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
+from initaudit import lora
 from initaudit.checkpoint.stored import FLOATS
 from initaudit.network import Layer, Network, Origin, Tensor
 
@@ -17,20 +18,23 @@ NAMED = frozenset(
 """Families of laws that an initialiser draws from, faulty ones included."""
 
 RULE = (
-    "each kind of evidence (norms, running statistics, biases, matrices) counts once, by the "
-    "majority of its tensors; a tie between kinds is read as trained, no evidence as fresh"
+    "each kind of evidence (norms, running statistics, biases, LoRA pairs, matrices) counts once, "
+    "by the majority of its tensors; a tie between kinds is read as trained, no evidence as fresh"
 )
 
 _NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "rms_norm"})
 
 
 def decide(
-    tensors: Sequence[Tensor], network: Network, stage: Stage = "auto"
+    tensors: Sequence[Tensor],
+    network: Network,
+    stage: Stage = "auto",
+    adapter: Mapping[str, Any] | None = None,
 ) -> tuple[Origin, tuple[str, ...]]:
     """Return `Origin.MEASURED` for fresh weights or `Origin.TRAINED`, with the evidence.
 
     `RULE` says how the evidence is weighed; ``stage`` overrides it. A tensor with a NaN or an
-    infinity is no evidence.
+    infinity is no evidence. ``adapter`` is what an ``adapter_config.json`` says.
     """
     if stage != "auto":
         origin = Origin.MEASURED if stage == "init" else Origin.TRAINED
@@ -39,6 +43,7 @@ def decide(
         _tally("norms", "gains and shifts still at their start", _norms(network.layers)),
         _tally("running statistics", "still at mean 0 and variance 1", _running(network.layers)),
         _tally("biases", "zero or of a uniform law", _biases(network.layers)),
+        _tally("LoRA pairs", "with a factor still at zero", lora.votes(network, adapter)),
         _tally("weight matrices", "like a named initialiser", _matrices(tensors)),
     )
     votes = [fresh for fresh, _ in kinds if fresh is not None]

@@ -56,6 +56,7 @@ REFUSED: Mapping[str, str] = {
 }  # fmt: skip
 """Endings of checkpoints that are not read, and why."""
 
+_ADAPTER = "adapter_model"
 _MAIN = ("model.safetensors.index.json", "model.safetensors")
 _STEP = 1 << 18
 
@@ -64,8 +65,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Return the checkpoint of a file, or of a folder that holds one, with its settings.
 
     Paths in the result are as they may be printed. A ``config.json`` beside the weights becomes
-    `Checkpoint.config`; parts that could not be read are listed in `Checkpoint.unread`, other
-    checkpoints of the folder among them.
+    `Checkpoint.config`, an ``adapter_config.json`` beside adapters `Checkpoint.adapter`. Parts that
+    could not be read are listed in `Checkpoint.unread`, other checkpoints of the folder among them.
 
     Raises:
         CheckpointError: there is no such file, it is not of a format that is read, or none of it
@@ -74,6 +75,10 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     file, others = _chosen(Path(path))
     checkpoint = _format(file)(file)
     config, unread = settings.read_settings(file.parent)
+    adapter: Mapping[str, Any] | None = None
+    if file.name.startswith(_ADAPTER):
+        adapter, broken = settings.read_adapter(file.parent)
+        unread += broken
     left = tuple(
         Unread(
             Site(_shown(other)),
@@ -82,7 +87,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         )
         for other in others
     )
-    return replace(checkpoint, config=config, unread=(*checkpoint.unread, *unread, *left))
+    left = (*checkpoint.unread, *unread, *left)
+    return replace(checkpoint, config=config, adapter=adapter, unread=left)
 
 
 def find_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:

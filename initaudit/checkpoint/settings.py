@@ -16,6 +16,7 @@ from initaudit.network import Site, Unread
 from initaudit.signal import ACTIVATIONS
 
 FILE: Final = "config.json"
+ADAPTER_FILE: Final = "adapter_config.json"
 
 _LARGEST = 16 << 20
 _ACTIVATION_FIELDS = (
@@ -85,7 +86,21 @@ def read_settings(folder: Path) -> tuple[Config | None, tuple[Unread, ...]]:
 
     Both are empty where there is no such file.
     """
-    path = folder / FILE
+    document, unread = _document(folder / FILE)
+    if document is None:
+        return None, unread
+    return understood(document, printable(str(folder / FILE), limit=None)), unread
+
+
+def read_adapter(folder: Path) -> tuple[Mapping[str, Any] | None, tuple[Unread, ...]]:
+    """Return what a folder's ``adapter_config.json`` holds, or why it could not be read.
+
+    Both are empty where there is no such file.
+    """
+    return _document(folder / ADAPTER_FILE)
+
+
+def _document(path: Path) -> tuple[dict[str, Any] | None, tuple[Unread, ...]]:
     if not os.path.lexists(path):
         return None, ()
     try:
@@ -101,7 +116,7 @@ def read_settings(folder: Path) -> tuple[Config | None, tuple[Unread, ...]]:
     if not isinstance(document, dict):
         reason = "is not a JSON object; the weights are judged without it"
         return None, (Unread(Site(source.shown), reason, lost=False),)
-    return understood(document, source.shown), ()
+    return document, ()
 
 
 def understood(document: Mapping[str, Any], path: str) -> Config:

@@ -112,7 +112,7 @@ class Checkpoint:
     ``aliases`` maps the name of a shared tensor to the name it is stored under. ``unread`` are
     parts that could not be read while the rest could. ``graph`` makes the plan of the network for
     the input shape of one sample, None for the file's own, where the file tells its operations; it
-    may raise `PlanError`.
+    may raise `PlanError`. ``adapter`` is what the ``adapter_config.json`` beside adapters says.
     """
 
     path: str
@@ -122,3 +122,4 @@ class Checkpoint:
     unread: tuple[Unread, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     graph: Callable[[tuple[int, ...] | None], Plan] | None = None
+    adapter: Mapping[str, Any] | None = None

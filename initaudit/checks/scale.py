@@ -14,6 +14,8 @@ from initaudit.network import UNKNOWN_ACTIVATION, Layer, Network, Tensor
 from initaudit.places import site_of, sites
 from initaudit.rulebook import Confidence, Severity
 
+RECURRENT = frozenset({"lstm", "gru", "rnn"})
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -78,29 +80,28 @@ def one_sided(subject: Built, limits: Limits) -> Iterator[Hit]:
     network = subject.network
     placed, apart = [], []
     for layer in network.layers:
-        spike = _spike(layer)
-        if spike is None or spike < limits["spike"] or layer.attributes.get("role") is not None:
+        found = _spike(layer)
+        if found is None or found[0] < limits["spike"] or layer.attributes.get("role") is not None:
             continue
         if layer.name not in graph.placed(network):
-            apart.append((layer, spike))
+            apart.append((layer, *found))
         elif layer is not graph.head(network) and not _centred_after(network, layer):
-            placed.append((layer, spike))
+            placed.append((layer, *found))
     for group, severity in ((placed, None), ([] if placed else apart, Severity.NOTE)):
         if group:
-            layer, spike = group[0]
-            tensor = fans.weight_of(layer)
+            layer, spike, tensor = group[0]
             yield Hit(
                 site_of(network, layer),
                 {
-                    "mean": _or_zero(tensor.mean if tensor else None),
-                    "std": _or_zero(tensor.std if tensor else None),
+                    "mean": _or_zero(tensor.mean),
+                    "std": _or_zero(tensor.std),
                     "spike": spike,
                     "layers": len(group),
                 },
                 layer,
                 severity=severity,
                 margin=2 * math.log10(spike / limits["spike"]),
-                related=sites(network, [x for x, _ in group[1:]]),
+                related=sites(network, [x for x, *_ in group[1:]]),
             )
 
 
@@ -208,16 +209,27 @@ def _hit(
     )
 
 
-def _spike(layer: Layer) -> float | None:
+def _spike(layer: Layer) -> tuple[float, Tensor] | None:
+    """Return the share of the mean's direction, and the weight that has it; the larger of two."""
+    if layer.op in RECURRENT:
+        matrices = [p.tensor for p in layer.params if p.name in {"weight_ih", "weight_hh"}]
+        sides = [(t, t.shape) for t in matrices if t is not None and len(t.shape) == 2]
+        found = [(s, t) for t, (rows, across) in sides if (s := _share(t, rows, across))]
+        return max(found, key=lambda one: one[0], default=None)
     both, tensor = fans.fans(layer), fans.weight_of(layer)
-    if both is None or tensor is None or tensor.constant or tensor.nonfinite or 1 in both:
+    if both is None or tensor is None or _depthwise(layer):
         return None
-    if tensor.mean is None or not tensor.std or _depthwise(layer):
+    share = _share(tensor, both[0], fans.units(layer) or 1)
+    return None if share is None or both[1] == 1 else (share, tensor)
+
+
+def _share(tensor: Tensor, into: int, out: int) -> float | None:
+    if tensor.constant or tensor.nonfinite or into == 1:
         return None
-    fan_in = both[0]
-    out = fans.units(layer) or 1
-    noise = tensor.std * (math.sqrt(fan_in) + math.sqrt(out))
-    return abs(tensor.mean) * math.sqrt(fan_in * out) / noise
+    if tensor.mean is None or not tensor.std:
+        return None
+    noise = tensor.std * (math.sqrt(into) + math.sqrt(out))
+    return abs(tensor.mean) * math.sqrt(into * out) / noise
 
 
 def _depthwise(layer: Layer) -> bool:

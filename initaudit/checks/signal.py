@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from initaudit import graph
+from initaudit import fans, graph
 from initaudit.claims import Hit, Limits, check
 from initaudit.judge import Sent
 from initaudit.network import Layer, Network, Origin
@@ -28,7 +28,7 @@ def collapsed_features(subject: Sent, limits: Limits) -> Iterator[Hit]:
     if trained or (low_now and subject.probed is None):
         severity = Severity.NOTE if trained else Severity.WARNING
     elif not (low_now and probed is not None and probed <= limits["rank"]):
-        severity = Severity.WARNING
+        severity = Severity.WARNING if low_now or not _of_two(subject.network) else Severity.NOTE
     if subject.probed is None or trained:
         fires, value, limit = low_now, start, limits["rank"]
     else:
@@ -56,6 +56,15 @@ def collapsed_features(subject: Sent, limits: Limits) -> Iterator[Hit]:
 
 
 _STEPS = 8
+
+
+def _of_two(network: Network) -> bool:
+    """Return whether two outputs or fewer are learned.
+
+    The gradient of two logits points along one direction, which is all that steps then make.
+    """
+    head = graph.head(network)
+    return head is not None and (fans.units(head) or 0) <= 2
 
 
 @check("IA203", "signal")
@@ -109,12 +118,17 @@ def chaotic(subject: Sent, limits: Limits) -> Iterator[Hit]:
     sensitivity = subject.trace.sensitivity
     if sensitivity is None or sensitivity <= limits["sensitivity"]:
         return
-    layers = graph.hidden(subject.network)
+    by_name = graph.by_name(subject.network)
+    # Recurrent layers have no weight of one matrix, but a sensitivity.
+    layers = graph.hidden(subject.network) or [by_name[name] for name in subject.trace.hidden]
     if layers:
+        # Where norms take out the scale of every weight, no other draw changes this.
+        scaled = any(not graph.normed(subject.network, layer.name) for layer in layers)
         yield Hit(
             site_of(subject.network, layers[-1]),
-            {"sensitivity": sensitivity, **_depth(subject.network)},
+            {"sensitivity": sensitivity, "hidden_layers": len(layers)},
             layers[-1],
+            severity=None if scaled else Severity.NOTE,
             margin=math.log10(sensitivity / limits["sensitivity"]),
         )
 
@@ -180,13 +194,12 @@ def _rank_margin(value: float, limit: float) -> float | None:
 
 
 def _ratio_hit(subject: Sent, ratio: float, limit: float, what: str) -> Hit:
-    network = subject.network
-    layers = graph.hidden(network) or graph.weighted(network)
-    first, last = layers[0], layers[-1]
-    signals = subject.trace.signals
-    ends = [signals.get(first.name), signals.get(last.name)]
+    network, trace = subject.network, subject.trace
+    ends = trace.backward_ends if what == "gradient" else trace.forward_ends
+    first, last = (_layer(network, name) for name in ends or ("", ""))
     read = "gradient_std" if what == "gradient" else "std"
-    values = [getattr(s, read) if s is not None else None for s in ends]
+    signals = [trace.signals.get(name) for name in ends or ("", "")]
+    values = [getattr(s, read) if s is not None else None for s in signals]
     margin = abs(math.log10(ratio / limit)) if ratio > 0 and math.isfinite(ratio) else None
     return Hit(
         site_of(network, first),
@@ -196,7 +209,7 @@ def _ratio_hit(subject: Sent, ratio: float, limit: float, what: str) -> Hit:
             "last": last.name,
             "first_std": _number(values[0]),
             "last_std": _number(values[1]),
-            "layers": len(layers),
+            "layers": len(graph.hidden(network) or graph.weighted(network)),
         },
         first,
         margin=margin,

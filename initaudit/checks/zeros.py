@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from initaudit import fans, graph
+from initaudit import fans, graph, lora
 from initaudit.claims import Hit, Limits, check
 from initaudit.judge import Built, Sent, Stored
 from initaudit.network import Layer, Network, Tensor
@@ -27,14 +27,16 @@ def zero_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
         yield _zero_hit(network, zero, len(chain), Severity.WARNING if drawn else None)
     elif zero and (dead := _before_rectifier(network, zero[0])):
         yield _zero_hit(network, zero, len(chain), None, dead)
-    pairs = _dead_pairs(network)
-    for a, b in pairs:
-        first, second = site_of(network, a), site_of(network, b)
+    held = [pair for pair in lora.pairs(network) if pair.zero == 2]
+    if held:
+        first, *rest = [layer for pair in held for layer in (pair.a, pair.b)]
+        factors = 2 * len(lora.pairs(network))
+        reason = "both factors of a low-rank pair are zero, so neither gets a gradient"
         yield Hit(
+            site_of(network, first),
+            {"layers": 2 * len(held), "of": factors, "reason": reason},
             first,
-            {"layers": 2, "of": 2, "reason": "both factors of a low-rank pair are zero"},
-            a,
-            related=(second,),
+            related=sites(network, rest),
         )
 
 
@@ -43,19 +45,27 @@ def zero_branches(subject: Sent, limits: Limits) -> Iterator[Hit]:
     """Zero weights in a branch that no gradient reaches: their neighbours on it are zero too.
 
     A branch that ends in zeros on purpose hands its last layer a gradient at once, so a zero weight
-    with a gradient of exactly zero is held down by another factor.
+    with a gradient of exactly zero is held down by another factor. Where that factor has a gradient
+    (a bias lets a signal through to it), the first step frees both.
     """
     network = subject.network
     crossed = {layer.name for layer in _every_path(network)}
     signals = subject.trace.signals
+    zero = {
+        layer.name: signal.weight_grad_power
+        for layer in graph.weighted(network)
+        if layer.name not in crossed
+        and _zero(fans.weight_of(layer))
+        and (signal := signals.get(layer.name)) is not None
+    }
+    moved = {name for name, power in zero.items() if power}
+    freed = {name for way in graph.branches(network, moved) for name in way}
     dead = [
         layer
         for layer in graph.weighted(network)
-        if layer.name not in crossed
+        if zero.get(layer.name) == 0.0
         and layer.attributes.get("role") is None
-        and _zero(fans.weight_of(layer))
-        and (signal := signals.get(layer.name)) is not None
-        and signal.weight_grad_power == 0.0
+        and layer.name not in freed
     ]
     if dead:
         reason = "in a branch, each with a gradient of exactly zero: what they multiply is zero too"
@@ -167,18 +177,6 @@ def _single_rectified(network: Network, layer: Layer, reported: Iterable[str]) -
     )
 
 
-def _dead_pairs(network: Network) -> list[tuple[Layer, Layer]]:
-    """Return LoRA pairs whose factors are both zero."""
-    by_role: dict[str, dict[str, Layer]] = {}
-    for layer in network.layers:
-        role = layer.attributes.get("role")
-        if role in {"lora_a", "lora_b"} and (tensor := fans.weight_of(layer)) and _zero(tensor):
-            stem = layer.name.lower().replace("lora_a", "lora_*").replace("lora_b", "lora_*")
-            stem = stem.replace("lora_down", "lora_*").replace("lora_up", "lora_*")
-            by_role.setdefault(stem, {})[str(role)] = layer
-    return [(pair["lora_a"], pair["lora_b"]) for pair in by_role.values() if len(pair) == 2]
-
-
 def _every_path(network: Network) -> list[Layer]:
     """Return the weighted layers that every path crosses: factors of one product."""
     crossed = graph.bottlenecks(network)
@@ -208,7 +206,12 @@ def _in_chains(network: Network) -> list[Layer]:
     zero = [x for x in _every_path(network) if _all_zero(x)]
     return [
         *(zero if len(zero) > 1 else []),
-        *(x for run in _runs(network, flat) if len(run) > 1 for x in run),
+        *(
+            x
+            for run in _runs(network, flat)
+            if len(run) > 1 and not all(map(_all_zero, run))
+            for x in run
+        ),
     ]
 
 

@@ -13,6 +13,7 @@ from initaudit.graph import placed
 from initaudit.network import Layer, Network
 from initaudit.replica.engine import OVERFLOW, Keep, forward, places
 from initaudit.replica.loading import Arrays, Load, Real, loader
+from initaudit.replica.ops.op import OpError
 from initaudit.special import Array
 
 SMALLEST = 64
@@ -77,9 +78,17 @@ def sources(network: Network) -> tuple[Layer, ...]:
 
 
 def draw(
-    network: Network, samples: int, random: np.random.Generator, dtype: Real = np.float64
+    network: Network,
+    samples: int,
+    random: np.random.Generator,
+    dtype: Real = np.float64,
+    load: Load | None = None,
 ) -> dict[str, Array]:
-    """Return N(0, 1) inputs, or evenly drawn tokens, for each input layer of known shape."""
+    """Return N(0, 1) inputs, or evenly drawn tokens, for each input layer of known shape.
+
+    Padding is no token: it stands for nothing, and what it becomes is masked in training.
+    ``load`` gives the weights that tell which tokens are padding.
+    """
     found: dict[str, Any] = {}
     for layer in sources(network):
         shape = layer.attributes.get("shape")
@@ -87,10 +96,34 @@ def draw(
             continue
         tokens = layer.attributes.get("tokens")
         if isinstance(tokens, int):
-            found[layer.name] = random.integers(0, tokens, (samples, *shape))
+            padding = [] if load is None else _padding(network, layer, load, tokens)
+            drawn = random.integers(0, tokens - len(padding), (samples, *shape))
+            found[layer.name] = np.delete(np.arange(tokens), padding)[drawn] if padding else drawn
         else:
             found[layer.name] = random.standard_normal((samples, *shape), dtype=dtype)
     return found
+
+
+def _padding(network: Network, layer: Layer, load: Load, tokens: int) -> list[int]:
+    """Return the tokens whose rows of the table that reads them hold nothing but zeros.
+
+    Frameworks keep the row of padding at zero. Where half of a table or more is zero it is none.
+    """
+    for reader in network.layers:
+        weight = reader.param("weight")
+        if reader.op != "embedding" or layer.name not in reader.inputs or weight is None:
+            continue
+        tensor = weight.tensor
+        dead = tensor.rows.dead if tensor is not None and tensor.rows is not None else 0
+        if not 0 < dead * 2 < tokens:
+            continue
+        try:
+            table = load(reader)["weight"]
+        except OpError:
+            continue
+        if len(table) == tokens:
+            return [int(n) for n in np.flatnonzero(~table.any(axis=tuple(range(1, table.ndim))))]
+    return []
 
 
 def measured(network: Network, arrays: Arrays) -> tuple[Size, Load]:
@@ -116,7 +149,7 @@ def size(network: Network, load: Load) -> Size:
 
 
 def _trial(network: Network, load: Load, dtype: Real) -> tuple[Size, Mapping[str, str]]:
-    inputs = draw(network, _TRIAL, generator(0), dtype)
+    inputs = draw(network, _TRIAL, generator(0), dtype, load)
     tape = forward(network, load, inputs, keep=Keep(frozenset(), frozenset()), dtype=dtype)
     products, numbers = 0.0, 0
     held: dict[str, int] = {}

@@ -42,6 +42,30 @@ def hidden(network: Network) -> tuple[Point, ...]:
     return tuple(found.values())
 
 
+def stretches(network: Network) -> tuple[tuple[Point, ...], ...]:
+    """Return the points on the way of each input, as far as its signal is carried on whole.
+
+    What an attention reads as keys or values of another signal (cross-attention) is averaged over
+    positions and added beside a skip connection: power there says nothing of power before it.
+    """
+    points = hidden(network)
+    found: dict[tuple[Point, ...], None] = {}
+    for source in network.layers:
+        if source.op == "input":
+            carried = _carried(network, source.name)
+            found[tuple(point for point in points if point.before in carried)] = None
+    return tuple(way for way in found if way)
+
+
+def _carried(network: Network, source: str) -> set[str]:
+    found = {source}
+    for layer in network.layers:
+        reads = layer.inputs[:1] if layer.op == "attention" else layer.inputs
+        if found.intersection(reads):
+            found.add(layer.name)
+    return found
+
+
 def _point(network: Network, layer: Layer) -> Point:
     function = graph.activation_after(network, layer.name)
     if layer.op in RECURRENT or function is None or len(function.inputs) != 1:

@@ -68,9 +68,10 @@ def probe(
     if not 0 < cost.parameters <= _MOST or cost.products * count > _DEAREST:
         return None
     dtype = cost.dtype(count)
-    inputs = draw(taken, count, generator(seed), dtype)
+    stored = loader(arrays, dtype)
+    inputs = draw(taken, count, generator(seed), dtype, stored)
     task = _Task(taken, inputs, head.name, batch_statistics, dtype)
-    weights = _weights(taken, loader(arrays, dtype), dtype)
+    weights = _weights(taken, stored, dtype)
     if weights is None:
         return None
     note = _train(task, weights, seed, steps, learning_rate)
@@ -83,6 +84,7 @@ def probe(
         seed,
         batch_statistics=batch_statistics,
         dtype=dtype,
+        drawn_for=stored,
     )
     return trace if note is None else replace(trace, notes=(*trace.notes, note))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -19,7 +19,7 @@ from initaudit.replica.loading import Arrays, Load, Real, loader
 from initaudit.replica.moving import Base, few, sensitivity
 from initaudit.replica.ops.activations import function_of
 from initaudit.replica.ops.product import Gradient, size
-from initaudit.replica.points import Point, below_heads, hidden
+from initaudit.replica.points import Point, below_heads, hidden, stretches
 from initaudit.replica.trace import Signal, Trace
 from initaudit.special import Array
 
@@ -77,13 +77,16 @@ def measure(
     *,
     batch_statistics: bool,
     dtype: Real = np.float64,
+    drawn_for: Load | None = None,
 ) -> Trace:
     """Return what a network does with exactly this many samples, computed in ``dtype``.
+
+    ``drawn_for`` are the weights that tell tokens from padding where they are not ``load``.
 
     Outputs are measured as they come up, and nothing is held that backward does not need.
     """
     random = generator(seed)
-    inputs = draw(network, samples, random, dtype)
+    inputs = draw(network, samples, random, dtype, drawn_for or load)
     points = hidden(network)
     behind = frozenset(point.behind for point in points)
     base = Base(network, inputs, behind, few(samples, dtype))
@@ -113,13 +116,18 @@ def measure(
         points = tuple(p for p in points if p.behind in signals)
         _differentiate(network, load, tape, points, random, signals, dtype)
         rank = _input_rank(network, inputs)
+        ways = [[p for p in way if p in points] for way in stretches(network)]
+        ahead, last = _growth(ways, signals, "second_moment", backwards=False)
+        back, first = _growth(ways, signals, "gradient_power", backwards=True)
         least, where = _least(points, signals, rank)
         return Trace(
             signals=signals,
             samples=samples,
             input_rank=rank,
-            forward_ratio=_ratio(*_ends(points, signals, "second_moment", backwards=True)),
-            backward_ratio=_ratio(*_ends(points, signals, "gradient_power", backwards=False)),
+            forward_ratio=ahead,
+            backward_ratio=back,
+            forward_ends=last,
+            backward_ends=first,
             effective_rank_min=least,
             effective_rank_layer=where,
             sensitivity=sensitivity(
@@ -317,14 +325,26 @@ def _least(
     return min(ranks, default=(None, None))
 
 
-def _ends(
-    points: tuple[Point, ...], signals: Mapping[str, Signal], field: str, *, backwards: bool
-) -> tuple[float | None, float | None]:
-    if not points:
-        return None, None
-    values = [getattr(signals[p.before], field) for p in (points[0], points[-1])]
-    first, last = values
-    return (last, first) if backwards else (first, last)
+def _growth(
+    ways: Sequence[Sequence[Point]],
+    signals: Mapping[str, Signal],
+    field: str,
+    *,
+    backwards: bool,
+) -> tuple[float | None, tuple[str, str] | None]:
+    """Return by how much a power changes along the way on which it does so most, and its ends."""
+    found: list[tuple[float, tuple[str, str]]] = []
+    for way in ways:
+        ends = (way[0].before, way[-1].before) if way else ("", "")
+        first, last = (getattr(signals[n], field) if n in signals else None for n in ends)
+        ratio = _ratio(first, last) if backwards else _ratio(last, first)
+        if ratio is not None:
+            found.append((ratio, ends))
+    return max(found, key=lambda one: _decades(one[0]), default=(None, None))
+
+
+def _decades(ratio: float) -> float:
+    return abs(math.log10(ratio)) if 0.0 < ratio < math.inf else math.inf
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

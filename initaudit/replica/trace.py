@@ -52,8 +52,9 @@ class Trace:
     ``signals`` are in the order of the network. ``input_rank`` is the participation ratio of the
     inputs, flattened. ``forward_ratio`` is the second moment of the last hidden pre-activation
     over that of the first, ``backward_ratio`` the gradient's power at the first over that at the
-    last; 0 / 0 is 0, and both may be infinite. ``effective_rank_min`` is the smallest effective
-    rank of a hidden layer that every path crosses and that is wider than two units, at
+    last; 0 / 0 is 0, and both may be infinite. ``forward_ends`` and ``backward_ends`` name those
+    two layers; of several inputs the way with the largest change counts. ``effective_rank_min`` is
+    the smallest effective rank of a hidden layer that every path crosses, wider than two units, at
     ``effective_rank_layer``; None where the inputs' rank is below 4. ``sensitivity`` is
     E|h(x + e d) - h(x)|^2 / (e^2 Var h) at the last hidden layer, d a random direction with
     the norm of x and e = 1e-3: 1 for a linear network.
@@ -71,6 +72,8 @@ class Trace:
     input_rank: float | None = None
     forward_ratio: float | None = None
     backward_ratio: float | None = None
+    forward_ends: tuple[str, str] | None = None
+    backward_ends: tuple[str, str] | None = None
     effective_rank_min: float | None = None
     effective_rank_layer: str | None = None
     sensitivity: float | None = None

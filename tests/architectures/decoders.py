@@ -41,6 +41,21 @@ EXAMPLES = (
     ),
     example("llama", "LlamaForCausalLM", _LLAMA),
     example(
+        "llama_scaled",
+        "LlamaForCausalLM",
+        _LLAMA
+        | {
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 10000.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 16,
+            }
+        },
+    ),
+    example(
         "llama_tied", "LlamaForCausalLM", _LLAMA | {"tie_word_embeddings": True, "head_dim": 16}
     ),
     example("mistral", "MistralForCausalLM", _LLAMA | {"sliding_window": LENGTH // 2}),
@@ -116,5 +131,21 @@ EXAMPLES = (
             "num_attention_heads": 4,
         }
         | _SPECIAL,
+    ),
+    example(
+        "falcon_alibi",
+        "FalconForCausalLM",
+        {
+            "vocab_size": VOCABULARY,
+            "hidden_size": 32,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 4,
+            "alibi": True,
+            "multi_query": False,
+            "parallel_attn": False,
+        }
+        | _SPECIAL,
+        # Written out, transformers 5 adds the biases twice: to the scores and in the mask.
+        attention="sdpa",
     ),
 )

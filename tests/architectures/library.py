@@ -29,32 +29,34 @@ def example(
     ends: tuple[str, ...] = ("",),
     parity: bool = True,
     notes: str = "",
+    attention: str = "eager",
 ) -> Example:
     """An example of a model class of transformers, with attention written out."""
+    way = _WRITTEN_OUT | {"attn_implementation": attention}
     return Example(
         name=name,
         family="transformers",
-        build=lambda: _built(model, settings),
+        build=lambda: _built(model, settings, way),
         feed=feed or tokens(),
         save=save,
-        load=lambda folder: _loaded(model, folder),
+        load=lambda folder: _loaded(model, folder, way),
         ends=ends,
         parity=parity,
         notes=notes,
     )
 
 
-def _built(model: str, settings: Mapping[str, Any]) -> Any:
+def _built(model: str, settings: Mapping[str, Any], way: Mapping[str, str]) -> Any:
     kind = getattr(transformers, model)
     config = kind.config_class(**settings)
     torch.manual_seed(SEED)
-    return ready(kind._from_config(config, **_WRITTEN_OUT))
+    return ready(kind._from_config(config, **way))
 
 
-def _loaded(model: str, folder: Path) -> Any:
+def _loaded(model: str, folder: Path, way: Mapping[str, str]) -> Any:
     hush()
     kind = getattr(transformers, model)
-    read, report = kind.from_pretrained(folder, output_loading_info=True, **_WRITTEN_OUT)
+    read, report = kind.from_pretrained(folder, output_loading_info=True, **way)
     lost = {key: report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
     assert not any(lost.values()), lost
     return ready(read)

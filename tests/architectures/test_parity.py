@@ -12,7 +12,8 @@ from tests.architectures.compare import GRADIENT, STD
 from tests.architectures.zoo import EXAMPLES
 
 EXACT = (
-    "gpt2", "gpt_neox", "llama", "llama_tied", "mistral", "qwen2", "qwen3", "gemma", "gemma2",
+    "gpt2", "gpt_neox", "llama", "llama_scaled", "llama_tied", "mistral", "qwen2", "qwen3", "gemma",
+    "gemma2", "falcon_alibi",
     "phi", "phi3", "mixtral", "opt", "bloom", "gptj", "falcon", "bert", "bert_classifier",
     "roberta", "distilbert", "electra", "t5", "t5_encoder", "t5_gated", "bart", "whisper", "clip",
     "vit", "deit", "swin", "dinov2", "lstm", "gru", "tv_resnet18", "tv_resnet18_zero",

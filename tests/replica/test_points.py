@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initaudit.replica.points import Point, below_heads, hidden
+from initaudit.replica.points import Point, below_heads, hidden, stretches
 from tests.replica.build import Builder, mlp, xavier
 
 
@@ -69,3 +69,22 @@ def test_a_network_of_one_layer_has_no_hidden_layer() -> None:
     built = Builder((4,)).add("head", "linear", weight(2, 4))
     assert hidden(built.network) == ()
     assert below_heads(built.network) == ("input",)
+
+
+def test_an_encoder_is_followed_to_where_a_decoder_reads_it_as_keys_and_values() -> None:
+    built = Builder((3, 4))
+    built.add("enc", "linear", weight(4, 4))
+    built.add("target", "input", None, [], shape=(2, 4))
+    built.add("dec", "linear", weight(4, 4), ["target"])
+    built.add("cross", "attention", None, ["dec", "enc", "enc"], heads=1, kv_heads=1)
+    built.add("sum", "add", None, ["dec", "cross"])
+    built.add("head", "linear", weight(2, 4), ["sum"])
+    ways = [[p.behind for p in way] for way in stretches(built.network)]
+    assert ways == [["enc"], ["dec", "sum"]]
+
+
+def test_the_tokens_of_one_input_are_followed_through_self_attention() -> None:
+    built = Builder((3, 4)).add("first", "linear", weight(4, 4))
+    built.add("self", "attention", None, ["first", "first", "first"], heads=1, kv_heads=1)
+    built.add("last", "linear", weight(4, 4)).add("head", "linear", weight(2, 4))
+    assert [[p.behind for p in way] for way in stretches(built.network)] == [["first", "last"]]

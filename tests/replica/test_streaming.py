@@ -214,11 +214,8 @@ def convolutional() -> Builder:
 @pytest.mark.parametrize("build", [lambda: mlp((256, *[512] * 5, 10), "gelu", HE), convolutional])
 def test_single_precision_agrees_with_double(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     built = build()
-    # The same numbers are drawn for both.
-    monkeypatch.setattr(
-        "initaudit.replica.run.draw", lambda net, n, r, dtype: drawn(net, n, r, dtype)
-    )
 
+    # The same numbers are drawn for both.
     class Same(np.random.Generator):
         def standard_normal(
             self, size: Any = None, dtype: Any = np.float64, out: Any = None
@@ -227,8 +224,6 @@ def test_single_precision_agrees_with_double(build: Any, monkeypatch: pytest.Mon
 
     def generator(seed: int) -> np.random.Generator:
         return Same(np.random.PCG64(seed))
-
-    from initaudit.replica.inputs import draw as drawn
 
     monkeypatch.setattr("initaudit.replica.run.generator", generator)
     monkeypatch.setattr("initaudit.replica.run._expected", lambda head, dtype: False)
