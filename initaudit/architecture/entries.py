@@ -88,8 +88,9 @@ class Nested:
 
     Of ``blocks`` the first one counts whose needed tensors are there. ``settings`` hold for the
     block, lists give one value for each repetition; ``first`` replaces them in the first one.
-    ``span`` limits the numbers. ``source`` is what the first block reads. With ``join`` all read
-    it, and an operation of that name joins what they give.
+    ``span`` limits the numbers, which may leave some out with ``gaps``. ``source`` is what the
+    first block reads. With ``join`` all read it, and an operation of that name joins what they
+    give.
     """
 
     pattern: str
@@ -98,6 +99,7 @@ class Nested:
     settings: Mapping[str, Value] = field(default_factory=dict)
     first: Mapping[str, Value] = field(default_factory=dict)
     span: tuple[int, int] | None = None
+    gaps: bool = False
     optional: bool = False
     when: Mapping[str, Value] = field(default_factory=dict)
     join: str | None = None

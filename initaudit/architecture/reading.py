@@ -28,8 +28,9 @@ _STEP = frozenset(
     {"name", "as", "op", "from", "params", "optional", "when", "given", "role", "tied"}
 )
 _NESTED = frozenset(
-    {"repeat", "path", "block", "from", "set", "first", "span", "optional", "when", "join"}
-)
+    {"repeat", "path", "block", "from", "set", "first", "span", "gaps", "optional", "when",
+     "join"}
+)  # fmt: skip
 _SETTING = frozenset(
     {"extent", "present", "same", "count", "config", "like", "case", "cases", "root", "less",
      "default", "divides", "most", "activation", "tell", *OPERATIONS}
@@ -130,6 +131,7 @@ def _step(raw: Mapping[str, Any], where: str) -> Step | Nested:
             settings=_values(raw.get("set", {}), where),
             first=_values(raw.get("first", {}), where),
             span=None if span is None else (int(span[0]), int(span[1])),
+            gaps=bool(raw.get("gaps", span is not None)),
             optional=bool(raw.get("optional", False)),
             when=_values(raw.get("when", {}), where),
             join=_word(raw, "join", where),

@@ -103,6 +103,9 @@ LAYERS = [
          torch=lambda x, p: _f().layer_norm(x, (6,), p["weight"], p["bias"], 1e-6)),
     Case("layer_norm", ((3, 4, 6),), {"weight": (4, 6), "bias": (4, 6)}, id="layer_norm over two",
          torch=lambda x, p: _f().layer_norm(x, (4, 6), p["weight"], p["bias"])),
+    Case("layer_norm", ((3, 6, 4, 2),), AFFINE, {"axis": 1}, id="layer_norm over channels",
+         torch=lambda x, p: _f().layer_norm(
+             x.movedim(1, -1), (6,), p["weight"], p["bias"]).movedim(-1, 1)),
     Case("group_norm", ((3, 6, 2, 2),), AFFINE, {"groups": 3},
          torch=lambda x, p: _f().group_norm(x, 3, p["weight"], p["bias"])),
     Case("rms_norm", ((3, 4, 6),), {"weight": (6,)}, {"eps": 1e-6},
