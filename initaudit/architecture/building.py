@@ -59,11 +59,19 @@ class Builder:
         Raises:
             MismatchError: where a tensor is missing or of an impossible shape.
         """
+        _expected(self.architecture.expect, settings, self.prefix)
         self._inputs(settings, shape)
         first = self.layers[0].name
         scope = _Scope(Place(self.prefix, prefix=self.prefix), first, settings)
         self._steps(self.architecture.steps, scope, first)
+        for path in self.architecture.whole:
+            self._whole(self.prefix + path + ".")
         return tuple(self.layers)
+
+    def _whole(self, path: str) -> None:
+        for name, tensor in self.index.tensors.items():
+            if name.startswith(path) and tensor.name not in self.used:
+                raise MismatchError(f"{name} is no part of it")
 
     def _inputs(self, settings: Settings, shape: tuple[int, ...] | None) -> None:
         for given in self.architecture.inputs:
@@ -114,6 +122,7 @@ class Builder:
             block = self.architecture.blocks[name]
             settled = Settled(_settled(nested, scope.settings, ordinal), self.notes)
             add(settled, block.settings, self.sources, place)
+            _expected(block.expect, settled.values, place.path)
             current = self._steps(block.steps, _Scope(place, current, settled.values), current)
             self.outputs[place.path.removesuffix(".")] = current
             if nested.join is not None:
@@ -245,6 +254,13 @@ def _holds(when: Mapping[str, Value], settings: Settings) -> bool:
         settings.get(name) in wanted if isinstance(wanted, tuple) else settings.get(name) == wanted
         for name, wanted in when.items()
     )
+
+
+def _expected(wanted: Mapping[str, Value], settings: Settings, path: str) -> None:
+    for name, value in wanted.items():
+        if not _holds({name: _resolved(value, settings) or value}, settings):
+            at = f" of {path.removesuffix('.')}" if path else ""
+            raise MismatchError(f"the {name}{at} is {settings.get(name)}, not {value}")
 
 
 def _resolved(value: Value, settings: Settings) -> Value | None:

@@ -109,7 +109,8 @@ class Nested:
 class Block:
     """Steps in order; the last one's output is the block's. ``needs`` tells variants apart.
 
-    ``settings`` are found anew where the block is put in place, from the tensors below it.
+    ``settings`` are found anew where the block is put in place, from the tensors below it;
+    ``expect`` are values that they must have.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Block:
     needs: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
+    expect: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ class Architecture:
 
     ``marks`` are stored names, below one of the ``prefixes``, that all have to be there, and
     ``without`` such as must not be; of ``either`` one is enough; ``zeros`` are marks that hold
-    nothing but zeros. ``notes`` are assumptions that always hold.
+    nothing but zeros. ``expect`` are values that settings must have, ``whole`` paths below which
+    no tensor may be left over. ``notes`` are assumptions that always hold.
     """
 
     name: str
@@ -149,5 +152,7 @@ class Architecture:
     blocks: Mapping[str, Block]
     either: tuple[str, ...] = ()
     zeros: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    expect: Mapping[str, Value] = field(default_factory=dict)
     agree: tuple[Agreement, ...] = ()
     notes: tuple[str, ...] = ()

@@ -21,8 +21,8 @@ from initaudit.architecture.references import unknown
 from initaudit.architecture.settings import OPERATIONS
 
 _TOP = frozenset(
-    {"name", "model_types", "prefixes", "marks", "either", "without", "zeros", "settings",
-     "inputs", "steps", "blocks", "agree", "notes"}
+    {"name", "model_types", "prefixes", "marks", "either", "without", "zeros", "whole",
+     "expect", "settings", "inputs", "steps", "blocks", "agree", "notes"}
 )  # fmt: skip
 _STEP = frozenset(
     {"name", "as", "op", "from", "params", "optional", "when", "given", "role", "tied"}
@@ -79,6 +79,8 @@ def _made(tree: Mapping[str, Any], path: Path) -> Architecture:
         without=_strings(tree.get("without", []), f"{where}: without"),
         either=_strings(tree.get("either", []), f"{where}: either"),
         zeros=_strings(tree.get("zeros", []), f"{where}: zeros"),
+        whole=_strings(tree.get("whole", []), f"{where}: whole"),
+        expect=_values(tree.get("expect", {}), f"{where}: expect"),
         settings=_settings(tree, where),
         inputs=tuple(
             _given(raw, f"{where}: inputs") for raw in _rows(tree["inputs"], f"{where}: inputs")
@@ -104,13 +106,14 @@ def _made(tree: Mapping[str, Any], path: Path) -> Architecture:
 
 def _block(name: str, raw: Any, where: str) -> Block:
     table = _table(raw, where)
-    _known(table, frozenset({"steps", "needs", "without", "settings"}), where)
+    _known(table, frozenset({"steps", "needs", "without", "settings", "expect"}), where)
     return Block(
         name,
         _steps(table.get("steps", []), where),
         _strings(table.get("needs", []), where),
         _strings(table.get("without", []), where),
         _settings(table, where),
+        _values(table.get("expect", {}), f"{where}: expect"),
     )
 
 

@@ -27,6 +27,10 @@ def unknown(architecture: Architecture) -> str | None:
 def _spoken(
     architecture: Architecture, settings: tuple[Setting, ...], steps: tuple[Step | Nested, ...]
 ) -> Iterator[str]:
+    for expected in (architecture.expect, *(b.expect for b in architecture.blocks.values())):
+        yield from expected
+        for value in expected.values():
+            yield from _named(value)
     for given in architecture.inputs:
         yield from given.when
         yield from _named(given.shape)
