@@ -16,7 +16,8 @@ Settings = Mapping[str, Value | None]
 
 WEIGHTED = frozenset(
     {"linear", "conv", "conv_transpose", "embedding", "lstm", "gru", "rnn", "table", "constant",
-     "relative_bias", "window_bias", "bias"}
+     "relative_bias", "window_bias", "bias",
+     "response_norm"}
 )  # fmt: skip
 """Operations that are nothing without a stored weight."""
 
@@ -257,10 +258,12 @@ def _holds(when: Mapping[str, Value], settings: Settings) -> bool:
 
 
 def _expected(wanted: Mapping[str, Value], settings: Settings, path: str) -> None:
+    """Raise MismatchError where a setting has another value than it must have."""
     for name, value in wanted.items():
-        if not _holds({name: _resolved(value, settings) or value}, settings):
+        asked = _resolved(value, settings)
+        if asked is None or not _holds({name: asked}, settings):
             at = f" of {path.removesuffix('.')}" if path else ""
-            raise MismatchError(f"the {name}{at} is {settings.get(name)}, not {value}")
+            raise MismatchError(f"the {name}{at} is {settings.get(name)}, not {asked}")
 
 
 def _resolved(value: Value, settings: Settings) -> Value | None:
