@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 ROOT = "torchvision"
 
@@ -26,8 +26,6 @@ class _Word(type):
 
 class _Empty(ModuleType):
     """A module that has a class, of which nothing is ever made, under every name."""
-
-    __path__: ClassVar[list[str]] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
