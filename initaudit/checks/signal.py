@@ -111,10 +111,12 @@ def chaotic(subject: Sent, limits: Limits) -> Iterator[Hit]:
         return
     layers = graph.hidden(subject.network)
     if layers:
+        batch = _any_norm(subject.network, frozenset({"batch_norm"}))
         yield Hit(
             site_of(subject.network, layers[-1]),
             {"sensitivity": sensitivity, **_depth(subject.network)},
             layers[-1],
+            severity=Severity.NOTE if batch else None,
             margin=math.log10(sensitivity / limits["sensitivity"]),
         )
 
@@ -159,9 +161,9 @@ def _depth(network: Network) -> dict[str, int]:
     return {"hidden_layers": len(graph.hidden(network))}
 
 
-def _any_norm(network: Network) -> bool:
+def _any_norm(network: Network, kinds: frozenset[str] = graph.NORMS) -> bool:
     inside = graph.placed(network)
-    return any(x.op in graph.NORMS and x.name in inside for x in network.layers)
+    return any(x.op in kinds and x.name in inside for x in network.layers)
 
 
 def _one_place(network: Network) -> bool:
