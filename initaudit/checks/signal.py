@@ -80,7 +80,9 @@ def vanishing_gradient(subject: Sent, limits: Limits) -> Iterator[Hit]:
     ratio = subject.trace.backward_ratio
     if ratio is not None and ratio < limits["ratio"]:
         hit = _ratio_hit(subject, ratio, limits["ratio"], "gradient")
-        yield replace(hit, severity=Severity.NOTE) if _one_place(subject.network) else hit
+        spread = ratio * _places(subject) >= limits["ratio"]
+        note = spread or _one_place(subject.network)
+        yield replace(hit, severity=Severity.NOTE) if note else hit
 
 
 @check("IA206", "signal")
@@ -164,6 +166,18 @@ def _depth(network: Network) -> dict[str, int]:
 def _any_norm(network: Network, kinds: frozenset[str] = graph.NORMS) -> bool:
     inside = graph.placed(network)
     return any(x.op in kinds and x.name in inside for x in network.layers)
+
+
+def _places(subject: Sent) -> float:
+    """Return how many times as many places the first hidden layer has as the last one.
+
+    A stride or a pool hands the gradient of one place on to several: each has less of it, but the
+    weight, shared by all, gets the sum.
+    """
+    layers = graph.hidden(subject.network)
+    ends = [subject.trace.signals.get(x.name) for x in (*layers[:1], *layers[-1:])]
+    counts = [math.prod(s.shape) / s.features if s and s.features else 1.0 for s in ends]
+    return counts[0] / counts[-1] if len(counts) > 1 and counts[-1] else 1.0
 
 
 def _one_place(network: Network) -> bool:

@@ -124,7 +124,7 @@ def mobilenet_v2() -> Any:
     features.append(unit(into, narrow(1280), 1, act=nn.ReLU6))
     head = [nn.Dropout(0.2), nn.Linear(narrow(1280), CLASSES)]
     model = Classifier(features, head, pooled=False)
-    he_fan_out(model, linear_std=0.01)
+    he_fan_out(model, linear_std=0.01 * SHARE**0.5)
     return model
 
 
@@ -155,7 +155,7 @@ def mobilenet_v3() -> Any:
         nn.Linear(narrow(1280), CLASSES),
     ]  # fmt: skip
     model = Classifier(features, head)
-    he_fan_out(model, linear_std=0.01)
+    he_fan_out(model, linear_std=0.01 * SHARE**0.5)
     return model
 
 
