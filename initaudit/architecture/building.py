@@ -71,7 +71,8 @@ class Builder:
 
     def _whole(self, path: str) -> None:
         for name, tensor in self.index.tensors.items():
-            if name.startswith(path) and tensor.name not in self.used:
+            counter = name.endswith(".num_batches_tracked")
+            if name.startswith(path) and tensor.name not in self.used and not counter:
                 raise MismatchError(f"{name} is no part of it")
 
     def _inputs(self, settings: Settings, shape: tuple[int, ...] | None) -> None:

@@ -18,7 +18,10 @@ class Setting:
     value, ``same`` two names that may be one tensor, ``count`` a pattern (``h.{i}``) whose numbers
     are counted: names below the prefix, or below the block that the setting stands in. ``config``
     are keys of ``config.json``, dotted where nested; ``like`` is another setting, whose value it
-    has where there is one. ``case`` is a setting whose value picks one of ``cases``. ``derived``
+    has where there is one. ``case`` is a setting whose value picks one of ``cases``. ``staged``
+    are three settings (numbers by stage, depths by stage, a factor of the depths) that give one
+    number for each block: its stage's in the first block of a stage, else 1. ``length`` is a list
+    that is counted, ``among`` a number and the list that it may stand in. ``derived``
     maps operations (`settings.OPERATIONS`) to the settings and numbers that they work on, ``root``
     is a whole square root after ``less`` is taken off (which ``extent`` takes off too). A value of
     the configuration that does not divide the setting ``divides`` is not believed. ``most`` is an
@@ -36,6 +39,9 @@ class Setting:
     like: str | None = None
     case: str | None = None
     cases: Mapping[str, Value] = field(default_factory=dict)
+    staged: tuple[str, ...] = ()
+    length: str | None = None
+    among: tuple[str, ...] = ()
     derived: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
     root: str | None = None
     less: int = 0

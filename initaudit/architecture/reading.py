@@ -32,7 +32,8 @@ _NESTED = frozenset(
      "join"}
 )  # fmt: skip
 _SETTING = frozenset(
-    {"extent", "present", "same", "count", "config", "like", "case", "cases", "root", "less",
+    {"extent", "present", "same", "count", "config", "like", "case", "cases", "staged",
+     "length", "among", "root", "less",
      "default", "divides", "most", "activation", "tell", *OPERATIONS}
 )  # fmt: skip
 
@@ -176,6 +177,9 @@ def _setting(name: str, raw: Any, where: str) -> Setting:
         like=_word(raw, "like", where),
         case=_word(raw, "case", where),
         cases=_values(raw.get("cases", {}), where),
+        staged=_strings(raw.get("staged", []), where),
+        length=_word(raw, "length", where),
+        among=_strings(raw.get("among", []), where),
         derived={key: _operands(raw[key], where) for key in raw if key in OPERATIONS},
         root=_word(raw, "root", where),
         less=int(raw.get("less", 0)),

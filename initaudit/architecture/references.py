@@ -36,7 +36,8 @@ def _spoken(
         yield from _named(given.shape)
         yield from _named(given.tokens)
     for setting in settings:
-        yield from (x for x in (setting.like, setting.case, setting.divides, setting.root) if x)
+        alone = (setting.like, setting.case, setting.divides, setting.root, setting.length)
+        yield from (x for x in (*alone, *setting.staged, *setting.among) if x)
         yield from _named(setting.default)
         for value in setting.cases.values():
             yield from _named(value)

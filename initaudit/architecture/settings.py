@@ -114,6 +114,8 @@ def _one(setting: Setting, sources: Sources, place: Place, settled: Settled) -> 
         told = settled.values.get(setting.like)
     if told is None and setting.case is not None:
         told = _cased(setting, settled.values)
+    if told is None:
+        told = _listed(setting, settled.values)
     if told is not None:
         return told
     value = _derived(setting, settled.values)
@@ -148,6 +150,40 @@ def _cased(setting: Setting, values: Values) -> Value | None:
     value = setting.cases.get(key)
     named = isinstance(value, str) and value.startswith("$")
     return values.get(str(value)[1:]) if named else value
+
+
+def _listed(setting: Setting, values: Values) -> Value | None:
+    """Return what a setting takes from lists."""
+    if setting.length is not None:
+        listed = values.get(setting.length)
+        return len(listed) if isinstance(listed, tuple) else None
+    if setting.among:
+        one, listed = (values.get(name) for name in setting.among)
+        return isinstance(listed, tuple) and one in listed
+    if setting.staged:
+        numbers, depths, factor = (values.get(name) for name in setting.staged)
+        if isinstance(numbers, tuple) and isinstance(depths, tuple):
+            return _staged(numbers, depths, factor)
+    return None
+
+
+def _staged(numbers: tuple[Any, ...], depths: tuple[Any, ...], factor: Any) -> Value | None:
+    """Return each stage's number in its first block, 1 in the others."""
+    plain = all(isinstance(x, int | float) for x in (*numbers, *depths, factor))
+    if len(numbers) != len(depths) or not plain:
+        return None
+    blocks = [math.ceil(factor * depth) for depth in depths]
+    if sum(blocks) > _MOST:
+        return None
+    return tuple(
+        number if i == 0 else 1
+        for number, depth in zip(numbers, blocks, strict=True)
+        for i in range(depth)
+    )
+
+
+_MOST = 1 << 12
+"""Blocks that stages may have in all."""
 
 
 def _configured(setting: Setting, config: Mapping[str, Any], settled: Settled) -> Value | None:
@@ -208,6 +244,6 @@ def _looked_up(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _scalar(value: Any) -> Value | None:
-    if isinstance(value, list) and value and all(isinstance(x, int | float | str) for x in value):
+    if isinstance(value, list) and all(isinstance(x, int | float | str) for x in value):
         return tuple(value)
     return value if isinstance(value, int | float | str | bool) else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
+import pytest
 import torch
 
 from tests.architectures.example import Example, images
@@ -55,3 +57,9 @@ EXAMPLES = (
     example("convnext_conv", "convnext_atto", {"dims": (8, 16, 32, 64)}),
     example("convnextv2", "convnextv2_tiny", {"dims": (8, 16, 32, 64)}),
 )
+
+
+def needed(name: str) -> None:
+    """Skip a test of an example of these where timm is not installed."""
+    if any(name == one.name for one in EXAMPLES) and find_spec("timm") is None:
+        pytest.skip("timm is not installed")
