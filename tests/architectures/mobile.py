@@ -138,10 +138,18 @@ _V3 = (
 )  # fmt: skip
 
 
-def mobilenet_v3() -> Any:
+_V3_SMALL = (
+    (16, 3, 16, 16, 1, 0, 2), (16, 3, 72, 24, 0, 0, 2), (24, 3, 88, 24, 0, 0, 1),
+    (24, 5, 96, 40, 1, 1, 2), (40, 5, 240, 40, 1, 1, 1), (40, 5, 240, 40, 1, 1, 1),
+    (40, 5, 120, 48, 1, 1, 1), (48, 5, 144, 48, 1, 1, 1), (48, 5, 288, 96, 1, 1, 2),
+    (96, 5, 576, 96, 1, 1, 1), (96, 5, 576, 96, 1, 1, 1),
+)  # fmt: skip
+
+
+def mobilenet_v3(plan: tuple[tuple[int, ...], ...], last: int, hidden: int) -> Any:
     eps = 0.001
     features = [unit(3, narrow(16), 3, 2, act=nn.Hardswish, eps=eps)]
-    for into, size, inner, out, squeezed, hard, stride in _V3:
+    for into, size, inner, out, squeezed, hard, stride in plan:
         squeeze = lambda width: Squeeze(width, max(4, width // 4), nn.ReLU, nn.Hardsigmoid)  # noqa: E731
         features.append(
             Squeezed(
@@ -149,10 +157,10 @@ def mobilenet_v3() -> Any:
                 nn.Hardswish if hard else nn.ReLU, squeeze if squeezed else None, eps,
             )
         )  # fmt: skip
-    features.append(unit(narrow(160), narrow(960), 1, act=nn.Hardswish, eps=eps))
+    features.append(unit(narrow(plan[-1][3]), narrow(last), 1, act=nn.Hardswish, eps=eps))
     head = [
-        nn.Linear(narrow(960), narrow(1280)), nn.Hardswish(inplace=True), nn.Dropout(0.2),
-        nn.Linear(narrow(1280), CLASSES),
+        nn.Linear(narrow(last), narrow(hidden)), nn.Hardswish(inplace=True), nn.Dropout(0.2),
+        nn.Linear(narrow(hidden), CLASSES),
     ]  # fmt: skip
     model = Classifier(features, head)
     he_fan_out(model, linear_std=0.01 * SHARE**0.5)
@@ -315,7 +323,8 @@ EXAMPLES = tuple(
     example(f"tv_{name}", "torchvision", make, images("x", size=64))
     for name, make in {
         "mobilenet_v2": mobilenet_v2,
-        "mobilenet_v3_large": mobilenet_v3,
+        "mobilenet_v3_large": lambda: mobilenet_v3(_V3, 960, 1280),
+        "mobilenet_v3_small": lambda: mobilenet_v3(_V3_SMALL, 576, 1024),
         "efficientnet_b0": efficientnet_b0,
         "convnext_tiny": convnext_tiny,
         "densenet121": DenseNet,
