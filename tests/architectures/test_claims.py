@@ -33,6 +33,7 @@ OWN: Mapping[str, str] = {
     "tv_mobilenet_v2": "mobilenet_v2", "tv_mobilenet_v3_large": "mobilenet_v3",
     "tv_efficientnet_b0": "efficientnet", "tv_convnext_tiny": "convnext",
     "tv_densenet121": "densenet", "tv_mobilenet_v3_small": "mobilenet_v3",
+    "tv_efficientnet_v2_s": "efficientnet_v2",
     "segformer": "segformer", "unet": "unet", "unet_bilinear": "unet", "timm_resnet50": "resnet",
     "timm_resnet18": "resnet", "timm_resnet26": "resnet", "timm_resnet50d": "resnet",
     "timm_seresnet50": "resnet", "timm_vgg11": "vgg_timm", "timm_vgg11_bn": "vgg_timm",

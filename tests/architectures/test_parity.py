@@ -26,6 +26,7 @@ EXACT = (
     "timm_seresnet50", "timm_vgg11", "timm_vgg11_bn", "timm_densenet121", "timm_mobilenetv2",
     "timm_mobilenetv3_large", "timm_mobilenetv3_small", "timm_efficientnet_b0", "timm_convnext",
     "timm_convnext_conv", "timm_convnextv2", "segformer", "unet_bilinear", "tv_mobilenet_v3_small",
+    "tv_efficientnet_v2_s",
 )  # fmt: skip
 
 

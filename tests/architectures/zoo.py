@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tests.architectures import (
     decoders,
+    dense,
     encoders,
     images,
     lora,
@@ -17,7 +18,7 @@ from tests.architectures import (
 )
 from tests.architectures.example import Example
 
-_MODULES = (decoders, encoders, images, text, lora, vision, mobile, others, timm_models)
+_MODULES = (decoders, encoders, images, text, lora, vision, mobile, dense, others, timm_models)
 _ALL = [example for module in _MODULES for example in module.EXAMPLES]
 
 EXAMPLES: Mapping[str, Example] = {example.name: example for example in _ALL}
