@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from initaudit.architecture import rotation
 from initaudit.architecture.entries import Architecture, Nested, Step, Value
+from initaudit.architecture.place import Place
 from initaudit.architecture.settings import Settled, Sources, add
 from initaudit.architecture.shapes import MismatchError, Widths, attributes_of, check
 from initaudit.architecture.stored import Index
@@ -16,7 +17,8 @@ Settings = Mapping[str, Value | None]
 
 WEIGHTED = frozenset(
     {"linear", "conv", "conv_transpose", "embedding", "lstm", "gru", "rnn", "table", "constant",
-     "relative_bias", "window_bias", "bias"}
+     "relative_bias", "window_bias", "bias",
+     "response_norm"}
 )  # fmt: skip
 """Operations that are nothing without a stored weight."""
 
@@ -27,15 +29,11 @@ _MOST = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Where steps stand: the path that names are below, what ``x`` is, the settings in force.
+    """Where steps stand, what ``x`` is there, and the settings in force."""
 
-    ``outer`` is the path of the block around.
-    """
-
-    path: str
+    place: Place
     x: str
     settings: Settings
-    outer: str = ""
 
 
 @dataclass(slots=True)
@@ -63,10 +61,20 @@ class Builder:
         Raises:
             MismatchError: where a tensor is missing or of an impossible shape.
         """
+        _expected(self.architecture.expect, settings, self.prefix)
         self._inputs(settings, shape)
         first = self.layers[0].name
-        self._steps(self.architecture.steps, _Scope(self.prefix, first, settings), first)
+        scope = _Scope(Place(self.prefix, prefix=self.prefix), first, settings)
+        self._steps(self.architecture.steps, scope, first)
+        for path in self.architecture.whole:
+            self._whole(self.prefix + path + ".")
         return tuple(self.layers)
+
+    def _whole(self, path: str) -> None:
+        for name, tensor in self.index.tensors.items():
+            counter = name.endswith(".num_batches_tracked")
+            if name.startswith(path) and tensor.name not in self.used and not counter:
+                raise MismatchError(f"{name} is no part of it")
 
     def _inputs(self, settings: Settings, shape: tuple[int, ...] | None) -> None:
         for given in self.architecture.inputs:
@@ -95,7 +103,7 @@ class Builder:
         for step in steps:
             if not self._wanted(step, scope.settings):
                 if isinstance(step, Step):
-                    self.outputs.setdefault(self._full(step.name, scope), current)
+                    self.outputs.setdefault(scope.place.full(step.name), current)
                 continue
             if isinstance(step, Nested):
                 current = self._nested(step, scope, current)
@@ -111,66 +119,68 @@ class Builder:
         current = self._source(nested.source, scope, current)
         places = list(self._places(nested, scope))
         if not places and not nested.optional:
-            raise MismatchError(f"{self._full(nested.pattern, scope)} is missing")
+            raise MismatchError(f"{scope.place.full(nested.pattern)} is missing")
         start, ends = current, []
-        for ordinal, (path, name) in enumerate(places):
+        for ordinal, (place, name) in enumerate(places):
             block = self.architecture.blocks[name]
             settled = Settled(_settled(nested, scope.settings, ordinal), self.notes)
-            add(settled, block.settings, self.sources, path)
-            inner = _Scope(path, current, settled.values, scope.path)
-            current = self._steps(block.steps, inner, current)
-            self.outputs[path.removesuffix(".")] = current
+            add(settled, block.settings, self.sources, place)
+            _expected(block.expect, settled.values, place.path)
+            current = self._steps(block.steps, _Scope(place, current, settled.values), current)
+            self.outputs[place.path.removesuffix(".")] = current
             if nested.join is not None:
                 ends.append(current)
                 current = start
         if nested.join is not None and ends:
             return self._joined(nested, scope, ends)
-        self.outputs[self._full(nested.pattern.partition(".{i}")[0], scope)] = current
+        self.outputs[scope.place.full(nested.pattern.partition(".{i}")[0])] = current
         return current
 
     def _joined(self, nested: Nested, scope: _Scope, ends: list[str]) -> str:
         """Join what repetitions beside each other give; the pattern's head names the layer."""
-        full = self._full(nested.pattern.partition(".{i}")[0], scope)
+        full = scope.place.full(nested.pattern.partition(".{i}")[0])
         layer = Layer(full, nested.join or "add", tuple(ends))
         name = self._append(layer, full)
         self.widths.of_layer(replace(layer, name=name))
         return name
 
-    def _places(self, nested: Nested, scope: _Scope) -> Iterator[tuple[str, str]]:
-        """Yield (path, block) of each repetition, in order."""
-        full = self._full(nested.pattern, scope)
+    def _places(self, nested: Nested, scope: _Scope) -> Iterator[tuple[Place, str]]:
+        """Yield place and block of each repetition, in order."""
+        full = scope.place.full(nested.pattern)
         if "{i}" not in full:
-            variant = self._variant(nested.blocks, full + ".", scope.settings)
+            place = replace(scope.place, path=full + ".", outer=scope.place.path)
+            variant = self._variant(nested.blocks, place)
             if variant is not None:
-                yield full + ".", variant
+                yield place, variant
             return
         found: list[int] = []
         for number in self.index.numbers(full):
             if nested.span is not None and not nested.span[0] <= number <= nested.span[1]:
                 continue
             path = full.replace("{i}", str(number)) + "."
-            variant = self._variant(nested.blocks, path, scope.settings)
+            place = Place(path, scope.place.path, self.prefix, number)
+            variant = self._variant(nested.blocks, place)
             if variant is None:
                 continue
-            if found and number != found[-1] + 1 and nested.span is None:
+            if found and number != found[-1] + 1 and not nested.gaps:
                 missing = full.replace("{i}", str(found[-1] + 1))
                 raise MismatchError(f"{missing} is missing")
             found.append(number)
-            yield path, variant
-        if found and nested.span is None and found[0] > 1:
+            yield place, variant
+        if found and not nested.gaps and found[0] > 1:
             raise MismatchError(f"{full.replace('{i}', '0')} is missing")
 
-    def _variant(self, blocks: tuple[str, ...], path: str, settings: Settings) -> str | None:
+    def _variant(self, blocks: tuple[str, ...], place: Place) -> str | None:
         for name in blocks:
             block = self.architecture.blocks[name]
-            if all(self.index.has(path + need) for need in block.needs) and not any(
-                self.index.has(path + word) for word in block.without
+            if all(self.index.has(place.full(need)) for need in block.needs) and not any(
+                self.index.has(place.full(word)) for word in block.without
             ):
                 return name
         return None
 
     def _step(self, step: Step, scope: _Scope, current: str) -> str:
-        full = self._full(step.name, scope)
+        full = scope.place.full(step.name)
         sources = tuple(self._source(s, scope, current) for s in step.sources)
         params = self._params(step, scope, full)
         if params is None:
@@ -210,7 +220,7 @@ class Builder:
             named = {
                 role: tensor
                 for role, name in step.params.items()
-                if (tensor := self.index.tensors.get(self._full(name, scope))) is not None
+                if (tensor := self.index.tensors.get(scope.place.full(name))) is not None
             }
         else:
             named = dict(self.index.parts(full)) if step.module else {}
@@ -239,17 +249,10 @@ class Builder:
             return current
         if name == "x":
             return scope.x
-        full = self._full(name, scope)
+        full = scope.place.full(name)
         if full not in self.outputs:
             raise MismatchError(f"{full}, which another step reads, is not there")
         return self.outputs[full]
-
-    def _full(self, name: str, scope: _Scope) -> str:
-        if name.startswith("/"):
-            return name[1:]
-        if name.startswith("^"):
-            return scope.outer + name[1:]
-        return self.prefix + name[1:] if name.startswith("~") else scope.path + name
 
 
 def _holds(when: Mapping[str, Value], settings: Settings) -> bool:
@@ -257,6 +260,15 @@ def _holds(when: Mapping[str, Value], settings: Settings) -> bool:
         settings.get(name) in wanted if isinstance(wanted, tuple) else settings.get(name) == wanted
         for name, wanted in when.items()
     )
+
+
+def _expected(wanted: Mapping[str, Value], settings: Settings, path: str) -> None:
+    """Raise MismatchError where a setting has another value than it must have."""
+    for name, value in wanted.items():
+        asked = _resolved(value, settings)
+        if asked is None or not _holds({name: asked}, settings):
+            at = f" of {path.removesuffix('.')}" if path else ""
+            raise MismatchError(f"the {name}{at} is {settings.get(name)}, not {asked}")
 
 
 def _resolved(value: Value, settings: Settings) -> Value | None:

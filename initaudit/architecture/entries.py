@@ -18,7 +18,10 @@ class Setting:
     value, ``same`` two names that may be one tensor, ``count`` a pattern (``h.{i}``) whose numbers
     are counted: names below the prefix, or below the block that the setting stands in. ``config``
     are keys of ``config.json``, dotted where nested; ``like`` is another setting, whose value it
-    has where there is one. ``case`` is a setting whose value picks one of ``cases``. ``derived``
+    has where there is one. ``case`` is a setting whose value picks one of ``cases``. ``staged``
+    are three settings (numbers by stage, depths by stage, a factor of the depths) that give one
+    number for each block: its stage's in the first block of a stage, else 1. ``length`` is a list
+    that is counted, ``among`` a number and the list that it may stand in. ``derived``
     maps operations (`settings.OPERATIONS`) to the settings and numbers that they work on, ``root``
     is a whole square root after ``less`` is taken off (which ``extent`` takes off too). A value of
     the configuration that does not divide the setting ``divides`` is not believed. ``most`` is an
@@ -36,6 +39,9 @@ class Setting:
     like: str | None = None
     case: str | None = None
     cases: Mapping[str, Value] = field(default_factory=dict)
+    staged: tuple[str, ...] = ()
+    length: str | None = None
+    among: tuple[str, ...] = ()
     derived: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
     root: str | None = None
     less: int = 0
@@ -88,8 +94,9 @@ class Nested:
 
     Of ``blocks`` the first one counts whose needed tensors are there. ``settings`` hold for the
     block, lists give one value for each repetition; ``first`` replaces them in the first one.
-    ``span`` limits the numbers. ``source`` is what the first block reads. With ``join`` all read
-    it, and an operation of that name joins what they give.
+    ``span`` limits the numbers, which may leave some out with ``gaps``. ``source`` is what the
+    first block reads. With ``join`` all read it, and an operation of that name joins what they
+    give.
     """
 
     pattern: str
@@ -98,6 +105,7 @@ class Nested:
     settings: Mapping[str, Value] = field(default_factory=dict)
     first: Mapping[str, Value] = field(default_factory=dict)
     span: tuple[int, int] | None = None
+    gaps: bool = False
     optional: bool = False
     when: Mapping[str, Value] = field(default_factory=dict)
     join: str | None = None
@@ -107,7 +115,8 @@ class Nested:
 class Block:
     """Steps in order; the last one's output is the block's. ``needs`` tells variants apart.
 
-    ``settings`` are found anew where the block is put in place, from the tensors below it.
+    ``settings`` are found anew where the block is put in place, from the tensors below it;
+    ``expect`` are values that they must have.
     """
 
     name: str
@@ -115,6 +124,7 @@ class Block:
     needs: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     settings: tuple[Setting, ...] = ()
+    expect: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,8 @@ class Architecture:
 
     ``marks`` are stored names, below one of the ``prefixes``, that all have to be there, and
     ``without`` such as must not be; of ``either`` one is enough; ``zeros`` are marks that hold
-    nothing but zeros. ``notes`` are assumptions that always hold.
+    nothing but zeros. ``expect`` are values that settings must have, ``whole`` paths below which
+    no tensor may be left over. ``notes`` are assumptions that always hold.
     """
 
     name: str
@@ -147,5 +158,7 @@ class Architecture:
     blocks: Mapping[str, Block]
     either: tuple[str, ...] = ()
     zeros: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    expect: Mapping[str, Value] = field(default_factory=dict)
     agree: tuple[Agreement, ...] = ()
     notes: tuple[str, ...] = ()

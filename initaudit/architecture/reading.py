@@ -21,17 +21,19 @@ from initaudit.architecture.references import unknown
 from initaudit.architecture.settings import OPERATIONS
 
 _TOP = frozenset(
-    {"name", "model_types", "prefixes", "marks", "either", "without", "zeros", "settings",
-     "inputs", "steps", "blocks", "agree", "notes"}
+    {"name", "model_types", "prefixes", "marks", "either", "without", "zeros", "whole",
+     "expect", "settings", "inputs", "steps", "blocks", "agree", "notes"}
 )  # fmt: skip
 _STEP = frozenset(
     {"name", "as", "op", "from", "params", "optional", "when", "given", "role", "tied"}
 )
 _NESTED = frozenset(
-    {"repeat", "path", "block", "from", "set", "first", "span", "optional", "when", "join"}
-)
+    {"repeat", "path", "block", "from", "set", "first", "span", "gaps", "optional", "when",
+     "join"}
+)  # fmt: skip
 _SETTING = frozenset(
-    {"extent", "present", "same", "count", "config", "like", "case", "cases", "root", "less",
+    {"extent", "present", "same", "count", "config", "like", "case", "cases", "staged",
+     "length", "among", "root", "less",
      "default", "divides", "most", "activation", "tell", *OPERATIONS}
 )  # fmt: skip
 
@@ -78,6 +80,8 @@ def _made(tree: Mapping[str, Any], path: Path) -> Architecture:
         without=_strings(tree.get("without", []), f"{where}: without"),
         either=_strings(tree.get("either", []), f"{where}: either"),
         zeros=_strings(tree.get("zeros", []), f"{where}: zeros"),
+        whole=_strings(tree.get("whole", []), f"{where}: whole"),
+        expect=_values(tree.get("expect", {}), f"{where}: expect"),
         settings=_settings(tree, where),
         inputs=tuple(
             _given(raw, f"{where}: inputs") for raw in _rows(tree["inputs"], f"{where}: inputs")
@@ -103,13 +107,14 @@ def _made(tree: Mapping[str, Any], path: Path) -> Architecture:
 
 def _block(name: str, raw: Any, where: str) -> Block:
     table = _table(raw, where)
-    _known(table, frozenset({"steps", "needs", "without", "settings"}), where)
+    _known(table, frozenset({"steps", "needs", "without", "settings", "expect"}), where)
     return Block(
         name,
         _steps(table.get("steps", []), where),
         _strings(table.get("needs", []), where),
         _strings(table.get("without", []), where),
         _settings(table, where),
+        _values(table.get("expect", {}), f"{where}: expect"),
     )
 
 
@@ -130,6 +135,7 @@ def _step(raw: Mapping[str, Any], where: str) -> Step | Nested:
             settings=_values(raw.get("set", {}), where),
             first=_values(raw.get("first", {}), where),
             span=None if span is None else (int(span[0]), int(span[1])),
+            gaps=bool(raw.get("gaps", span is not None)),
             optional=bool(raw.get("optional", False)),
             when=_values(raw.get("when", {}), where),
             join=_word(raw, "join", where),
@@ -171,6 +177,9 @@ def _setting(name: str, raw: Any, where: str) -> Setting:
         like=_word(raw, "like", where),
         case=_word(raw, "case", where),
         cases=_values(raw.get("cases", {}), where),
+        staged=_strings(raw.get("staged", []), where),
+        length=_word(raw, "length", where),
+        among=_strings(raw.get("among", []), where),
         derived={key: _operands(raw[key], where) for key in raw if key in OPERATIONS},
         root=_word(raw, "root", where),
         less=int(raw.get("less", 0)),

@@ -27,12 +27,17 @@ def unknown(architecture: Architecture) -> str | None:
 def _spoken(
     architecture: Architecture, settings: tuple[Setting, ...], steps: tuple[Step | Nested, ...]
 ) -> Iterator[str]:
+    for expected in (architecture.expect, *(b.expect for b in architecture.blocks.values())):
+        yield from expected
+        for value in expected.values():
+            yield from _named(value)
     for given in architecture.inputs:
         yield from given.when
         yield from _named(given.shape)
         yield from _named(given.tokens)
     for setting in settings:
-        yield from (x for x in (setting.like, setting.case, setting.divides, setting.root) if x)
+        alone = (setting.like, setting.case, setting.divides, setting.root, setting.length)
+        yield from (x for x in (*alone, *setting.staged, *setting.among) if x)
         yield from _named(setting.default)
         for value in setting.cases.values():
             yield from _named(value)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from initaudit.architecture.entries import Architecture, Setting, Value
+from initaudit.architecture.place import Place
 from initaudit.architecture.stored import Index
 from initaudit.checkpoint.settings import activation_name
 
@@ -31,6 +32,10 @@ def _divisor(x: Numbers) -> float | None:
     return next((n for n in x[1:] if n and x[0] % n == 0 and x[0] >= n), None)
 
 
+def _equal(x: Numbers) -> float:
+    return float(len(set(x)) == 1)
+
+
 OPERATIONS: Mapping[str, Callable[[Numbers], float | None]] = {
     "product": math.prod,
     "quotient": _quotient,
@@ -39,6 +44,7 @@ OPERATIONS: Mapping[str, Callable[[Numbers], float | None]] = {
     "power": _power,
     "least": min,
     "divisor": _divisor,
+    "equal": _equal,
 }
 """What a setting can be of other settings and numbers; None where it is nothing."""
 
@@ -70,7 +76,7 @@ def settle(architecture: Architecture, sources: Sources, prefix: str) -> Settled
          "class": first if isinstance(first, str) else None,
          "model_type": _scalar(config.get("model_type"))}
     )  # fmt: skip
-    add(settled, architecture.settings, sources, prefix)
+    add(settled, architecture.settings, sources, Place(prefix, prefix=prefix))
     for pair in architecture.agree:
         tensor = sources.index.tensors.get(prefix + pair.tensor)
         said = _scalar(_looked_up(config, pair.config))
@@ -84,30 +90,32 @@ def settle(architecture: Architecture, sources: Sources, prefix: str) -> Settled
     return settled
 
 
-def add(settled: Settled, settings: Sequence[Setting], sources: Sources, path: str) -> None:
-    """Settle settings one after another; names of tensors are below a path."""
+def add(settled: Settled, settings: Sequence[Setting], sources: Sources, place: Place) -> None:
+    """Settle settings one after another; names of tensors are those of a place."""
     for setting in settings:
-        value = _one(setting, sources, path, settled)
-        settled.values[setting.name] = _within(setting, value, sources.index, path)
+        value = _one(setting, sources, place, settled)
+        settled.values[setting.name] = _within(setting, value, sources.index, place)
 
 
-def _within(setting: Setting, value: Value | None, index: Index, path: str) -> Value | None:
-    tensor = index.tensors.get(_below(path, setting.most[0])) if setting.most else None
+def _within(setting: Setting, value: Value | None, index: Index, place: Place) -> Value | None:
+    tensor = index.tensors.get(place.full(setting.most[0])) if setting.most else None
     if tensor is None or setting.most is None or not isinstance(value, int):
         return value
     return min(value, tensor.shape[setting.most[1]]) if setting.most[1] < len(tensor.shape) else 1
 
 
-def _one(setting: Setting, sources: Sources, path: str, settled: Settled) -> Value | None:
+def _one(setting: Setting, sources: Sources, place: Place, settled: Settled) -> Value | None:
     if setting.activation and "activation" in sources.given:
         return sources.given["activation"]
-    told = _stored(setting, sources.index, path)
+    told = _stored(setting, sources.index, place)
     if told is None:
         told = _configured(setting, sources.config, settled)
     if told is None and setting.like is not None:
         told = settled.values.get(setting.like)
     if told is None and setting.case is not None:
         told = _cased(setting, settled.values)
+    if told is None:
+        told = _listed(setting, settled.values)
     if told is not None:
         return told
     value = _derived(setting, settled.values)
@@ -119,22 +127,18 @@ def _one(setting: Setting, sources: Sources, path: str, settled: Settled) -> Val
     return value
 
 
-def _below(path: str, name: str) -> str:
-    return name[1:] if name.startswith("/") else path + name
-
-
-def _stored(setting: Setting, index: Index, path: str) -> Value | None:
+def _stored(setting: Setting, index: Index, place: Place) -> Value | None:
     if setting.present is not None:
-        return index.has(_below(path, setting.present))
+        return index.has(place.full(setting.present))
     if setting.same:
-        found = [index.tensors.get(_below(path, name)) for name in setting.same]
+        found = [index.tensors.get(place.full(name)) for name in setting.same]
         return found[0] is not None and all(tensor is found[0] for tensor in found)
     if setting.count is not None:
-        return len(index.numbers(_below(path, setting.count)))
+        return len(index.numbers(place.full(setting.count)))
     if setting.extent is None:
         return None
     name, axis = setting.extent
-    tensor = index.tensors.get(_below(path, name))
+    tensor = index.tensors.get(place.full(name))
     if tensor is None or axis >= len(tensor.shape):
         return None
     return tensor.shape[axis] - setting.less
@@ -146,6 +150,40 @@ def _cased(setting: Setting, values: Values) -> Value | None:
     value = setting.cases.get(key)
     named = isinstance(value, str) and value.startswith("$")
     return values.get(str(value)[1:]) if named else value
+
+
+def _listed(setting: Setting, values: Values) -> Value | None:
+    """Return what a setting takes from lists."""
+    if setting.length is not None:
+        listed = values.get(setting.length)
+        return len(listed) if isinstance(listed, tuple) else None
+    if setting.among:
+        one, listed = (values.get(name) for name in setting.among)
+        return isinstance(listed, tuple) and one in listed
+    if setting.staged:
+        numbers, depths, factor = (values.get(name) for name in setting.staged)
+        if isinstance(numbers, tuple) and isinstance(depths, tuple):
+            return _staged(numbers, depths, factor)
+    return None
+
+
+def _staged(numbers: tuple[Any, ...], depths: tuple[Any, ...], factor: Any) -> Value | None:
+    """Return each stage's number in its first block, 1 in the others."""
+    plain = all(isinstance(x, int | float) for x in (*numbers, *depths, factor))
+    if len(numbers) != len(depths) or not plain:
+        return None
+    blocks = [math.ceil(factor * depth) for depth in depths]
+    if sum(blocks) > _MOST:
+        return None
+    return tuple(
+        number if i == 0 else 1
+        for number, depth in zip(numbers, blocks, strict=True)
+        for i in range(depth)
+    )
+
+
+_MOST = 1 << 12
+"""Blocks that stages may have in all."""
 
 
 def _configured(setting: Setting, config: Mapping[str, Any], settled: Settled) -> Value | None:
@@ -206,6 +244,6 @@ def _looked_up(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _scalar(value: Any) -> Value | None:
-    if isinstance(value, list) and value and all(isinstance(x, int | float | str) for x in value):
+    if isinstance(value, list) and all(isinstance(x, int | float | str) for x in value):
         return tuple(value)
     return value if isinstance(value, int | float | str | bool) else None

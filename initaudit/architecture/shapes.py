@@ -18,9 +18,13 @@ class MismatchError(Exception):
 
 @dataclass(slots=True)
 class Widths:
-    """The number of features that each layer gives; absent where it is not known."""
+    """The number of features that each layer gives; absent where it is not known.
+
+    ``places`` has the number of places of each, where a pool sets it whatever its input is.
+    """
 
     known: dict[str, int] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
 
     def of_input(self, name: str, attributes: Mapping[str, Attribute]) -> None:
         """Note an image's channels."""
@@ -31,8 +35,22 @@ class Widths:
     def of_layer(self, layer: Layer) -> None:
         """Note what a layer gives."""
         width = _WIDTHS.get(layer.op, _same)(layer, [self.known.get(n) for n in layer.inputs])
+        places = self._places(layer)
+        if places is not None:
+            self.places[layer.name] = places
+        if layer.op == "flatten" and width is not None:
+            width = width * places if places is not None else None
         if width is not None:
             self.known[layer.name] = width
+
+    def _places(self, layer: Layer) -> int | None:
+        if layer.op == "global_avg_pool":
+            return 1
+        size = layer.attributes.get("size")
+        if layer.op == "adaptive_avg_pool" and isinstance(size, tuple):
+            return math.prod(size) or None
+        kept = layer.op in _NORMS | {"activation", "dropout", "identity", "flatten"}
+        return self.places.get(layer.inputs[0]) if kept and layer.inputs else None
 
 
 Sources = list[int | None]
@@ -109,13 +127,23 @@ def _merged(layer: Layer, sources: Sources) -> int | None:
     return None if sources[0] is None else 4 * sources[0]
 
 
+def _turned(layer: Layer, sources: Sources) -> int | None:
+    """Channels first to last, or back, are the features still."""
+    perm = layer.attributes.get("perm")
+    if not isinstance(perm, tuple) or not perm:
+        return None
+    last = len(perm) - 1
+    channels = perm in {(0, *range(2, last + 1), 1), (0, last, *range(1, last))}
+    return sources[0] if channels else None
+
+
 _WIDTHS: Mapping[str, Callable[[Layer, Sources], int | None]] = {
     "linear": _linear, "conv": _conv, "conv_transpose": _transposed, "embedding": _table,
     "table": _table, "constant": _table, "lstm": _recurrent, "gru": _recurrent, "rnn": _recurrent,
     "slice": _slice, "concat": _concat, "attention": _attention, "merge_patches": _merged,
+    "transpose": _turned,
     **dict.fromkeys(
-        ("reshape", "matmul", "transpose", "relative_bias", "window_bias", "alibi_bias",
-         "flatten"), _unknown
+        ("reshape", "matmul", "relative_bias", "window_bias", "alibi_bias"), _unknown
     ),
 }  # fmt: skip
 """The widths of operations that do not give what they read."""

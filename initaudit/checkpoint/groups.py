@@ -155,9 +155,10 @@ def _distinct(groups: list[Group]) -> tuple[Group, ...]:
 
 
 def _single(group: Group, names: set[str]) -> Group:
-    """Give a recurrent module of one layer its own name: ``lstm`` for ``lstm.l0``."""
+    """Give a recurrent module of one layer in one direction its own name: ``lstm``, not ``l0``."""
     base, _, number = group.name.rpartition(".")
-    if base and number == "l0" and "weight_ih" in group.parts and f"{base}.l1" not in names:
+    alone = not names & {f"{base}.l1", f"{base}.l0_reverse"}
+    if base and number == "l0" and "weight_ih" in group.parts and alone:
         return replace(group, name=base)
     return group
 

@@ -69,8 +69,11 @@ def connected(
         around = [chain.norms.before.get(unit.name), unit, chain.norms.behind.get(unit.name)]
         modules = [module for module in around if module is not None]
         used |= {module.name for module in modules}
+        used |= {module.back.name for module in modules if module.back is not None}
         steps += _reshaped(unit, chain.plan)
-        steps += [_module(module, roles, extra if module is unit else {}) for module in modules]
+        for module in modules:
+            steps.append(_module(module, roles, extra if module is unit else {}))
+            steps += _back(module, roles)
         steps += _behind(unit, following, chain, gapless)
         notes += [note] if note else []
         width = unit.width
@@ -99,13 +102,20 @@ def _transposed(units: Sequence[Unit]) -> list[str]:
 
 
 def _linked(steps: Sequence[Layer], modules: Set[str]) -> tuple[Layer, ...]:
-    """Let each layer read the one before; give way where a module has the name of another step."""
+    """Let each layer read the one before; give way where a module has the name of another step.
+
+    A layer that runs from the last step reads what the one before it does; both are joined.
+    """
     linked: list[Layer] = []
     for layer in steps:
         free = layer.name
         while not layer.params and free in modules:
             free += "_"
-        inputs = (linked[-1].name,) if linked else ()
+        inputs: tuple[str, ...] = (linked[-1].name,) if linked else ()
+        if layer.attributes.get("reverse"):
+            inputs = linked[-1].inputs
+        elif layer.op == "concat":
+            inputs = (linked[-2].name, linked[-1].name)
         linked.append(replace(layer, name=free, inputs=inputs))
     return tuple(linked)
 
@@ -122,6 +132,14 @@ def _module(unit: Unit, roles: Mapping[str, str], extra: Mapping[str, Attribute]
     if unit.name in roles:
         attributes["role"] = roles[unit.name]
     return Layer(unit.name, unit.op, (), _params(unit), attributes)
+
+
+def _back(unit: Unit, roles: Mapping[str, str]) -> list[Layer]:
+    """Return the reverse direction of a recurrent module, and what joins both."""
+    if unit.back is None:
+        return []
+    joined = Layer(f"{unit.name}.both", "concat", attributes={"axis": -1})
+    return [_module(unit.back, roles, {"reverse": True}), joined]
 
 
 def _params(unit: Unit) -> tuple[Param, ...]:

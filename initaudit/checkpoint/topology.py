@@ -11,7 +11,7 @@ from initaudit.checkpoint.groups import Group, grouped
 from initaudit.checkpoint.layers import Activation, Chain, apart, connected
 from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.stored import FLOATS, Config
-from initaudit.checkpoint.units import NORMS, WEIGHTED, Unit, read
+from initaudit.checkpoint.units import NORMS, WEIGHTED, Unit, paired, read
 from initaudit.network import (
     UNKNOWN_ACTIVATION,
     Assumption,
@@ -49,7 +49,8 @@ def build(
     """
     weights, foreign = sorted_out(tensors)
     groups = _tied(grouped(weights), weights, aliases or {})
-    units, guessed = orientation.resolved([read(group) for group in groups])
+    lone, guessed = orientation.resolved([read(group) for group in groups])
+    units = paired(lone)
     blocks = skips.find(units)
     reasons = {**blocks.inside, **{u.name: u.reason for u in units if u.reason is not None}}
     found = _chain(units, reasons, blocks)
@@ -152,7 +153,8 @@ def _chain(
         if roles.is_table(unit):
             reasons[unit.name] = "a table that is added to a signal"
     widths = {width for unit in usable for width in (unit.fan, unit.width)}
-    broken = next((unit.name for unit in units if _breaks(unit, widths)), None)
+    backs = {unit.back.name for unit in usable if unit.back is not None}
+    broken = next((u.name for u in units if u.name not in backs and _breaks(u, widths)), None)
     why = None
     found = None
     if any(unit.op in WEIGHTED and unit.name in blocks.inside for unit in units):

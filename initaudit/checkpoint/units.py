@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
@@ -41,6 +41,8 @@ class Unit:
     ``fan`` is the number of input features (for a convolution: channels of one group) and
     ``width`` the number of output features; both are 0 for what has none. ``decided`` says whether
     the orientation is certain. ``reason`` is why the module cannot take part, if it cannot.
+    ``back`` is the module that runs from the last step beside a recurrent one; ``width`` is then
+    that of both.
     """
 
     group: Group
@@ -52,6 +54,7 @@ class Unit:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     reason: str | None = None
     note: str | None = None
+    back: Unit | None = None
 
     @property
     def name(self) -> str:
@@ -143,6 +146,19 @@ def _recurrent(group: Group) -> Unit:
     elif layout == "io" and op == "gru":
         reason = "a Keras GRU: its gates are ordered otherwise"
     return Unit(group, op, fan, width, layout, attributes={"layout": layout}, reason=reason)
+
+
+def paired(units: Sequence[Unit]) -> list[Unit]:
+    """Return the modules, recurrent ones with the reverse direction that stands beside them."""
+    found = {unit.name: unit for unit in units}
+    return [_both(unit, found.get(f"{unit.name}_reverse")) for unit in units]
+
+
+def _both(unit: Unit, back: Unit | None) -> Unit:
+    alike = back is not None and (unit.op, unit.fan, unit.width) == (back.op, back.fan, back.width)
+    if back is None or not alike or unit.op not in RECURRENT or unit.reason is not None:
+        return unit
+    return replace(unit, width=2 * unit.width, back=back)
 
 
 def _vector(group: Group, weight: Tensor) -> Unit:

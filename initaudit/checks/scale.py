@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from initaudit import fans, graph
@@ -45,10 +45,12 @@ def too_small(subject: Built, limits: Limits) -> Iterator[Hit]:
     network = subject.network
     scales = _free(network)
     small = [s for s in scales if s.high < limits["layer"]]
-    decades = sum(-_log(s.high) for s in small)
+    run, decades = _longest(network, small, lambda s: -_log(s.high))
     worst = min((s.high for s in small), default=1.0)
+    if worst < limits["single"] and decades < limits["decades"]:
+        run, decades = [s for s in small if s.high == worst], -_log(worst)
     if decades >= limits["decades"] or worst < limits["single"]:
-        yield _hit(network, small, decades, 1)
+        yield _hit(network, run, decades, 1)
         return
     apart = [s for s in _unplaced(network) if s.high < limits["apart"]]
     if apart:
@@ -60,10 +62,12 @@ def too_large(subject: Built, limits: Limits) -> Iterator[Hit]:
     """Weights so large for their fan_in that the signal grows by decades over the depth."""
     network = subject.network
     large = [s for s in _free(network) if s.low > limits["layer"]]
-    decades = sum(_log(s.low) for s in large)
+    run, decades = _longest(network, large, lambda s: _log(s.low))
     worst = max((s.low for s in large), default=1.0)
+    if worst > limits["single"] and decades < limits["decades"]:
+        run, decades = [s for s in large if s.low == worst], _log(worst)
     if decades >= limits["decades"] or worst > limits["single"]:
-        yield _hit(network, large, decades, -1)
+        yield _hit(network, run, decades, -1)
         return
     apart = [s for s in _unplaced(network) if s.low > limits["apart"]]
     if apart:
@@ -150,6 +154,25 @@ def _free(network: Network) -> list[Scale]:
         for layer in graph.trunk(network)
         if not graph.normed(network, layer.name) and (s := scale_of(network, layer)) is not None
     ]
+
+
+def _longest(
+    network: Network, scales: Sequence[Scale], decades: Callable[[Scale], float]
+) -> tuple[list[Scale], float]:
+    """Return the scales between two norms that take off or add most decades, and how many.
+
+    A norm that every path crosses starts the power of the signal afresh.
+    """
+    crossed, wanted = graph.bottlenecks(network), {s.layer.name: s for s in scales}
+    runs: list[list[Scale]] = [[]]
+    for layer in network.layers:
+        if layer.op in graph.NORMS and layer.name in crossed:
+            runs.append([])
+        elif layer.name in wanted:
+            runs[-1].append(wanted[layer.name])
+    sums = [sum(map(decades, run)) for run in runs]
+    most = max(sums)
+    return runs[sums.index(most)], most
 
 
 def _unplaced(network: Network) -> list[Scale]:

@@ -89,7 +89,9 @@ def vanishing_gradient(subject: Sent, limits: Limits) -> Iterator[Hit]:
     ratio = subject.trace.backward_ratio
     if ratio is not None and ratio < limits["ratio"]:
         hit = _ratio_hit(subject, ratio, limits["ratio"], "gradient")
-        yield replace(hit, severity=Severity.NOTE) if _one_place(subject.network) else hit
+        spread = ratio * _places(subject) >= limits["ratio"]
+        note = spread or _one_place(subject.network)
+        yield replace(hit, severity=Severity.NOTE) if note else hit
 
 
 @check("IA206", "signal")
@@ -124,11 +126,12 @@ def chaotic(subject: Sent, limits: Limits) -> Iterator[Hit]:
     if layers:
         # Where norms take out the scale of every weight, no other draw changes this.
         scaled = any(not graph.normed(subject.network, layer.name) for layer in layers)
+        batch = _any_norm(subject.network, frozenset({"batch_norm"}))
         yield Hit(
             site_of(subject.network, layers[-1]),
             {"sensitivity": sensitivity, "hidden_layers": len(layers)},
             layers[-1],
-            severity=None if scaled else Severity.NOTE,
+            severity=Severity.NOTE if batch or not scaled else None,
             margin=math.log10(sensitivity / limits["sensitivity"]),
         )
 
@@ -173,9 +176,21 @@ def _depth(network: Network) -> dict[str, int]:
     return {"hidden_layers": len(graph.hidden(network))}
 
 
-def _any_norm(network: Network) -> bool:
+def _any_norm(network: Network, kinds: frozenset[str] = graph.NORMS) -> bool:
     inside = graph.placed(network)
-    return any(x.op in graph.NORMS and x.name in inside for x in network.layers)
+    return any(x.op in kinds and x.name in inside for x in network.layers)
+
+
+def _places(subject: Sent) -> float:
+    """Return how many times as many places the first hidden layer has as the last one.
+
+    A stride or a pool hands the gradient of one place on to several: each has less of it, but the
+    weight, shared by all, gets the sum.
+    """
+    layers = graph.hidden(subject.network)
+    ends = [subject.trace.signals.get(x.name) for x in (*layers[:1], *layers[-1:])]
+    counts = [math.prod(s.shape) / s.features if s and s.features else 1.0 for s in ends]
+    return counts[0] / counts[-1] if len(counts) > 1 and counts[-1] else 1.0
 
 
 def _one_place(network: Network) -> bool:

@@ -147,6 +147,14 @@ stored = { present = "words.weight" }
 picked = { case = "stored", cases = { true = "$third", false = 1 } }
 followed = { like = "picked", default = 7 }
 unknown = { quotient = ["width", 3] }
+equal = { equal = ["blocks", 3] }
+other = { equal = ["blocks", "width"] }
+strides = [1, 2, 4]
+depths = [1, 2, 1]
+deeper = 1.5
+each = { staged = ["strides", "depths", "deeper"] }
+long = { length = "each" }
+inside = { among = ["blocks", "strides"] }
 one = { same = ["words.weight", "h.0.up.weight"] }
 """
 
@@ -155,11 +163,81 @@ def test_settings_follow_from_others(tmp_path: Path) -> None:
     text = TOY.replace("length = 5\n", SETTINGS + "length = 5\n").replace(
         '{ name = "words", op = "embedding" },',
         '{ name = "words", op = "embedding", a = "$more", b = "$fewer", c = "$squared", '
-        'd = "$third", e = "$fitting", f = "$followed", g = "$unknown", h = "$one" },',
+        'd = "$third", e = "$fitting", f = "$followed", g = "$unknown", h = "$one", '
+        'i = "$equal", j = "$other", k = "$each", l = "$long", m = "$inside" },',
     )
     attributes = network(arrays(3), written(tmp_path, text)).layer("words").attributes
-    found = [attributes.get(name) for name in "abcdefgh"]
-    assert found == [5, 4, 16, 5, 4, 5, None, False]
+    found = [attributes.get(name) for name in "abcdefghijklm"]
+    staged = (1, 1, 2, 1, 1, 4, 1)
+    assert found == [5, 4, 16, 5, 4, 5, None, False, 1, 0, staged, 7, False]
+
+
+def test_lists_of_stages_that_do_not_meet_tell_nothing(tmp_path: Path) -> None:
+    told = "steps = [1, 2]\ndeep = [3]\nhuge = [9e9, 1]\ntwo = 2\n"
+    told += 'a = { staged = ["steps", "deep", "two"] }\nb = { staged = ["steps", "huge", "two"] }\n'
+    told += 'c = { length = "two" }\n'
+    text = TOY.replace("length = 5\n", told + "length = 5\n").replace(
+        '{ name = "words", op = "embedding" },',
+        '{ name = "words", op = "embedding", a = "$a", b = "$b", c = "$c" },',
+    )
+    attributes = network(arrays(1), written(tmp_path, text)).layer("words").attributes
+    assert [attributes.get(name) for name in "abc"] == [None, None, None]
+
+
+NUMBERED = """
+name = "row"
+marks = ["row.0.weight", "row.2.running_mean"]
+whole = ["row"]
+expect = { width = 8, head = "$width" }
+inputs = [{ name = "input", shape = [8] }]
+steps = [{ repeat = "row.{i}", block = "unit", gaps = true }]
+
+[settings]
+width = { extent = ["row.0.weight", 1] }
+head = { extent = ["row.0.weight", 0] }
+
+[blocks.unit]
+needs = ["weight"]
+without = ["running_mean"]
+settings.normed = { present = "^row.{+2}.running_mean" }
+settings.fan = { extent = ["weight", 1] }
+expect = { fan = 8 }
+steps = [
+  { name = "^row.{+0}", op = "linear" },
+  { as = "^row.{+1}", op = "activation", function = "relu" },
+  { name = "^row.{+2}", op = "batch_norm", when = { normed = true } },
+]
+"""
+
+
+def row(last: tuple[int, ...] = (8, 8), *extra: str) -> Arrays:
+    """Two linear layers of a numbered container, a norm behind the first one."""
+    held = {"row.0.weight": (8, 8), "row.4.weight": last}
+    held |= {f"row.2.{role}": (8,) for role in ("weight", "running_mean", "running_var")}
+    held |= dict.fromkeys(extra, (8, 8))
+    return {name: np.full(shape, 0.5, np.float32) for name, shape in held.items()}
+
+
+def test_a_block_speaks_of_its_own_number_and_of_those_behind_it(tmp_path: Path) -> None:
+    made = network(row(), written(tmp_path, NUMBERED, "row.toml"))
+    assert [(layer.name, layer.op) for layer in made.layers[1:]] == [
+        ("row.0", "linear"), ("row.1", "activation"), ("row.2", "batch_norm"),
+        ("row.4", "linear"), ("row.5", "activation"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (row((8, 7)), "the fan of row.4 is 7, not 8"),
+        (row((8, 8), "row.2.inner.weight"), "row.2.inner.weight is no part of it"),
+        (row() | {"row.0.weight": np.ones((9, 8), np.float32)}, "the head is 9, not 8"),
+    ],
+    ids=["in a block", "left over", "of another setting"],
+)
+def test_what_is_not_as_expected_is_said(tmp_path: Path, held: Arrays, said: str) -> None:
+    made = network(held, written(tmp_path, NUMBERED, "row.toml"))
+    assert f"its names are those of row, but {said}: judged layer by layer" in assumed(made)
 
 
 def test_a_step_is_passed_over_where_a_setting_has_no_value(tmp_path: Path) -> None:

@@ -36,6 +36,21 @@ def example(
         torch.manual_seed(SEED)
         return ready(make())
 
+    return of_builder(name, family, build, feed, config=config, parity=parity, notes=notes)
+
+
+def of_builder(
+    name: str,
+    family: str,
+    build: Callable[[], Any],
+    feed: Callable[[int], Feed],
+    *,
+    config: Mapping[str, Any] | None = None,
+    parity: bool = True,
+    notes: str = "",
+) -> Example:
+    """An example that is built as a function does it, saved as safetensors."""
+
     def load(folder: Path) -> Any:
         model = build()
         load_model(model, folder / FILE)

@@ -94,7 +94,7 @@ class _Record:
     def hook(self, name: str) -> Callable[..., None]:
         def see(module: Any, inputs: Any, output: Any) -> None:
             first = _first(output)
-            if first is None:
+            if first is None or _acts_itself(module):
                 return
             self.last[name] = first
             # At once: what follows may overwrite the output in place.
@@ -103,6 +103,17 @@ class _Record:
             self.outputs.setdefault(name, []).append(seen)
 
         return see
+
+
+def _acts_itself(module: Any) -> bool:
+    """Whether a norm calls its activation (timm's): what the norm gives has no hook of its own.
+
+    A container that ends in one gives what it gives.
+    """
+    if isinstance(module, torch.nn.Sequential) and len(module):
+        return _acts_itself(module[-1])
+    held = any(True for _ in module.parameters(recurse=False))
+    return held and isinstance(getattr(module, "act", None), torch.nn.Module)
 
 
 def _first(output: Any) -> Any:

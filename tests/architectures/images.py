@@ -59,6 +59,18 @@ EXAMPLES = (
         _LARGE,
     ),
     example(
+        "convnextv2",
+        "ConvNextV2ForImageClassification",
+        {"hidden_sizes": [8, 16, 32, 64], "depths": [3, 3, 9, 3], "num_labels": 10},
+        _LARGE,
+    ),
+    example(
+        "mobilenet_v1",
+        "MobileNetV1ForImageClassification",
+        {"depth_multiplier": 0.25, "image_size": 64, "num_labels": 10},
+        _LARGE,
+    ),
+    example(
         "mobilenet_v2",
         "MobileNetV2ForImageClassification",
         {"depth_multiplier": 0.25, "image_size": 64, "num_labels": 10},

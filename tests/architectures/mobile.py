@@ -1,4 +1,4 @@
-"""Modules of torchvision's names: MobileNets, EfficientNet, ConvNeXt, DenseNet."""
+"""Modules of torchvision's names: MobileNets and EfficientNets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn import functional
 
@@ -124,7 +123,7 @@ def mobilenet_v2() -> Any:
     features.append(unit(into, narrow(1280), 1, act=nn.ReLU6))
     head = [nn.Dropout(0.2), nn.Linear(narrow(1280), CLASSES)]
     model = Classifier(features, head, pooled=False)
-    he_fan_out(model, linear_std=0.01)
+    he_fan_out(model, linear_std=0.01 * SHARE**0.5)
     return model
 
 
@@ -138,10 +137,18 @@ _V3 = (
 )  # fmt: skip
 
 
-def mobilenet_v3() -> Any:
+_V3_SMALL = (
+    (16, 3, 16, 16, 1, 0, 2), (16, 3, 72, 24, 0, 0, 2), (24, 3, 88, 24, 0, 0, 1),
+    (24, 5, 96, 40, 1, 1, 2), (40, 5, 240, 40, 1, 1, 1), (40, 5, 240, 40, 1, 1, 1),
+    (40, 5, 120, 48, 1, 1, 1), (48, 5, 144, 48, 1, 1, 1), (48, 5, 288, 96, 1, 1, 2),
+    (96, 5, 576, 96, 1, 1, 1), (96, 5, 576, 96, 1, 1, 1),
+)  # fmt: skip
+
+
+def mobilenet_v3(plan: tuple[tuple[int, ...], ...], last: int, hidden: int) -> Any:
     eps = 0.001
     features = [unit(3, narrow(16), 3, 2, act=nn.Hardswish, eps=eps)]
-    for into, size, inner, out, squeezed, hard, stride in _V3:
+    for into, size, inner, out, squeezed, hard, stride in plan:
         squeeze = lambda width: Squeeze(width, max(4, width // 4), nn.ReLU, nn.Hardsigmoid)  # noqa: E731
         features.append(
             Squeezed(
@@ -149,13 +156,13 @@ def mobilenet_v3() -> Any:
                 nn.Hardswish if hard else nn.ReLU, squeeze if squeezed else None, eps,
             )
         )  # fmt: skip
-    features.append(unit(narrow(160), narrow(960), 1, act=nn.Hardswish, eps=eps))
+    features.append(unit(narrow(plan[-1][3]), narrow(last), 1, act=nn.Hardswish, eps=eps))
     head = [
-        nn.Linear(narrow(960), narrow(1280)), nn.Hardswish(inplace=True), nn.Dropout(0.2),
-        nn.Linear(narrow(1280), CLASSES),
+        nn.Linear(narrow(last), narrow(hidden)), nn.Hardswish(inplace=True), nn.Dropout(0.2),
+        nn.Linear(narrow(hidden), CLASSES),
     ]  # fmt: skip
     model = Classifier(features, head)
-    he_fan_out(model, linear_std=0.01)
+    he_fan_out(model, linear_std=0.01 * SHARE**0.5)
     return model
 
 
@@ -187,137 +194,55 @@ def efficientnet_b0() -> Any:
     return model
 
 
-class Permute(nn.Module):  # type: ignore[misc]
-    def __init__(self, *axes: int) -> None:
+class Fused(nn.Module):  # type: ignore[misc]
+    """EfficientNetV2's early block: a 3x3 convolution that expands, a 1x1 that projects."""
+
+    def __init__(self, into: int, out: int, stride: int, expand: int) -> None:
         super().__init__()
-        self.axes = axes
+        inner, eps = into * expand, 1e-3
+        layers = [unit(into, out if expand == 1 else inner, 3, stride, act=nn.SiLU, eps=eps)]
+        layers += [] if expand == 1 else [unit(inner, out, 1, eps=eps)]
+        self.block = nn.Sequential(*layers)
+        self.residual = stride == 1 and into == out
 
     def forward(self, x: Any) -> Any:
-        return x.permute(self.axes)
+        return x + self.block(x) if self.residual else self.block(x)
 
 
-class ChannelNorm(nn.LayerNorm):  # type: ignore[misc]
-    """Layer norm over the channels of images."""
-
-    def forward(self, x: Any) -> Any:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class NextBlock(nn.Module):  # type: ignore[misc]
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.block = nn.Sequential(
-            nn.Conv2d(width, width, 7, padding=3, groups=width),
-            Permute(0, 2, 3, 1),
-            nn.LayerNorm(width, eps=1e-6),
-            nn.Linear(width, 4 * width),
-            nn.GELU(),
-            nn.Linear(4 * width, width),
-            Permute(0, 3, 1, 2),
-        )
-        self.layer_scale = nn.Parameter(torch.full((width, 1, 1), 1e-6))
-
-    def forward(self, x: Any) -> Any:
-        return x + self.layer_scale * self.block(x)
-
-
-def convnext_tiny() -> Any:
-    widths, depths = (12, 24, 48, 96), (3, 3, 9, 3)
-    stem = nn.Conv2d(3, widths[0], 4, 4)
-    features = [nn.Sequential(stem, ChannelNorm(widths[0], eps=1e-6))]
-    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-        features.append(nn.Sequential(*(NextBlock(width) for _ in range(depth))))
-        if stage < 3:
-            down = nn.Conv2d(width, widths[stage + 1], 2, 2)
-            features.append(nn.Sequential(ChannelNorm(width, eps=1e-6), down))
-    head = [ChannelNorm(widths[-1], eps=1e-6), nn.Flatten(1), nn.Linear(widths[-1], CLASSES)]
-    model = Classifier(features, head)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=0.02)
-            nn.init.zeros_(module.bias)
-    return model
-
-
-class DenseLayer(nn.Module):  # type: ignore[misc]
-    def __init__(self, into: int, growth: int) -> None:
-        super().__init__()
-        self.norm1, self.relu1 = nn.BatchNorm2d(into), nn.ReLU(inplace=True)
-        self.conv1 = conv(into, 4 * growth, 1)
-        self.norm2, self.relu2 = nn.BatchNorm2d(4 * growth), nn.ReLU(inplace=True)
-        self.conv2 = conv(4 * growth, growth, 3)
-
-    def forward(self, x: Any) -> Any:
-        y = self.conv1(self.relu1(self.norm1(x)))
-        return self.conv2(self.relu2(self.norm2(y)))
-
-
-class DenseBlock(nn.Module):  # type: ignore[misc]
-    def __init__(self, into: int, growth: int, depth: int) -> None:
-        super().__init__()
+def efficientnet_v2_s() -> Any:
+    plan = (
+        (1, 1, 24, 24, 2), (4, 2, 24, 48, 4), (4, 2, 48, 64, 4), (4, 2, 64, 128, 6),
+        (6, 1, 128, 160, 9), (6, 2, 160, 256, 15),
+    )  # fmt: skip
+    features = [unit(3, narrow(24), 3, 2, act=nn.SiLU, eps=1e-3)]
+    for number, (expand, stride, first, out, depth) in enumerate(plan):
+        stage = []
         for i in range(depth):
-            self.add_module(f"denselayer{i + 1}", DenseLayer(into + i * growth, growth))
-
-    def forward(self, x: Any) -> Any:
-        for layer in self.children():
-            x = torch.cat([x, layer(x)], 1)
-        return x
-
-
-class DenseNet(nn.Module):  # type: ignore[misc]
-    def __init__(self) -> None:
-        super().__init__()
-        growth, width = 4, 8
-        parts = {
-            "conv0": nn.Conv2d(3, width, 7, 2, 3, bias=False),
-            "norm0": nn.BatchNorm2d(width),
-            "relu0": nn.ReLU(inplace=True),
-            "pool0": nn.MaxPool2d(3, 2, 1),
-        }
-        for i, depth in enumerate((6, 12, 24, 16)):
-            parts[f"denseblock{i + 1}"] = DenseBlock(width, growth, depth)
-            width += depth * growth
-            if i < 3:
-                parts[f"transition{i + 1}"] = _transition(width)
-                width //= 2
-        parts["norm5"] = nn.BatchNorm2d(width)
-        self.features = _named(parts)
-        self.classifier = nn.Linear(width, CLASSES)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-        nn.init.zeros_(self.classifier.bias)
-
-    def forward(self, x: Any) -> Any:
-        x = functional.relu(self.features(x))
-        return self.classifier(functional.adaptive_avg_pool2d(x, 1).flatten(1))
-
-
-def _transition(width: int) -> Any:
-    return _named(
-        {
-            "norm": nn.BatchNorm2d(width),
-            "relu": nn.ReLU(inplace=True),
-            "conv": conv(width, width // 2, 1),
-            "pool": nn.AvgPool2d(2, 2),
-        }
-    )
-
-
-def _named(parts: dict[str, Any]) -> Any:
-    found = nn.Sequential()
-    for name, module in parts.items():
-        found.add_module(name, module)
-    return found
+            into, by = narrow(out if i else first), 1 if i else stride
+            squeeze = partial(Squeeze, inner=max(1, into // 4), act=nn.SiLU, gate=nn.Sigmoid)
+            stage.append(
+                Fused(into, narrow(out), by, expand)
+                if number < 3
+                else Squeezed(into, into * expand, narrow(out), 3, by, nn.SiLU, squeeze, 1e-3)
+            )
+        features.append(nn.Sequential(*stage))
+    features.append(unit(narrow(256), narrow(1280), 1, act=nn.SiLU, eps=1e-3))
+    head = nn.Linear(narrow(1280), CLASSES)
+    model = Classifier(features, [nn.Dropout(0.2), head])
+    he_fan_out(model)
+    bound = 1.0 / math.sqrt(CLASSES)
+    nn.init.uniform_(head.weight, -bound, bound)
+    nn.init.zeros_(head.bias)
+    return model
 
 
 EXAMPLES = tuple(
     example(f"tv_{name}", "torchvision", make, images("x", size=64))
     for name, make in {
         "mobilenet_v2": mobilenet_v2,
-        "mobilenet_v3_large": mobilenet_v3,
+        "mobilenet_v3_large": lambda: mobilenet_v3(_V3, 960, 1280),
+        "mobilenet_v3_small": lambda: mobilenet_v3(_V3_SMALL, 576, 1024),
         "efficientnet_b0": efficientnet_b0,
-        "convnext_tiny": convnext_tiny,
-        "densenet121": DenseNet,
+        "efficientnet_v2_s": efficientnet_v2_s,
     }.items()
 )

@@ -113,13 +113,14 @@ class TimmResNet(ResNet):
 
 
 class DoubleConv(nn.Module):  # type: ignore[misc]
-    def __init__(self, into: int, out: int) -> None:
+    def __init__(self, into: int, out: int, inner: int | None = None) -> None:
         super().__init__()
+        inner = inner or out
         self.double_conv = nn.Sequential(
-            nn.Conv2d(into, out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out),
+            nn.Conv2d(into, inner, 3, padding=1, bias=False),
+            nn.BatchNorm2d(inner),
             nn.ReLU(inplace=True),
-            nn.Conv2d(out, out, 3, padding=1, bias=False),
+            nn.Conv2d(inner, out, 3, padding=1, bias=False),
             nn.BatchNorm2d(out),
             nn.ReLU(inplace=True),
         )
@@ -147,6 +148,15 @@ class Up(nn.Module):  # type: ignore[misc]
         return self.conv(torch.cat([beside, self.up(x)], dim=1))
 
 
+class Stretched(Up):
+    """Bilinear interpolation in place of the transposed convolution."""
+
+    def __init__(self, into: int, out: int) -> None:
+        super().__init__(into, out)
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        self.conv = DoubleConv(into, out, into // 2)
+
+
 class OutConv(nn.Module):  # type: ignore[misc]
     def __init__(self, into: int, out: int) -> None:
         super().__init__()
@@ -157,15 +167,18 @@ class OutConv(nn.Module):  # type: ignore[misc]
 
 
 class UNet(nn.Module):  # type: ignore[misc]
-    """milesial/Pytorch-UNet with transposed convolutions, and torch's initialisation."""
+    """milesial/Pytorch-UNet with torch's initialisation."""
 
-    def __init__(self, base: int = 4) -> None:
+    def __init__(self, base: int = 4, *, bilinear: bool = False) -> None:
         super().__init__()
         self.inc = DoubleConv(3, base)
         self.down1, self.down2 = Down(base, 2 * base), Down(2 * base, 4 * base)
-        self.down3, self.down4 = Down(4 * base, 8 * base), Down(8 * base, 16 * base)
-        self.up1, self.up2 = Up(16 * base, 8 * base), Up(8 * base, 4 * base)
-        self.up3, self.up4 = Up(4 * base, 2 * base), Up(2 * base, base)
+        less = 2 if bilinear else 1
+        up = Stretched if bilinear else Up
+        self.down3, self.down4 = Down(4 * base, 8 * base), Down(8 * base, 16 * base // less)
+        self.up1 = up(16 * base, 8 * base // less)
+        self.up2, self.up3 = up(8 * base, 4 * base // less), up(4 * base, 2 * base // less)
+        self.up4 = up(2 * base, base)
         self.outc = OutConv(base, 2)
 
     def forward(self, x: Any) -> Any:
@@ -183,4 +196,5 @@ EXAMPLES = (
     ),
     example("timm_resnet50", "timm", TimmResNet, images("x", size=64)),
     example("unet", "UNet", UNet, images("x", size=64)),
+    example("unet_bilinear", "UNet", lambda: UNet(bilinear=True), images("x", size=64)),
 )

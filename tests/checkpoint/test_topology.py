@@ -275,9 +275,12 @@ UNCONNECTED = [
      + "router.weight 3 8; head.weight 2 8", "experts.0.fc1", "gated"),
     ("square layers whose names tell no order",
      linear("alfa", 8, 8) + linear("zulu", 8, 8), "alfa", "no single order"),
-    ("both directions of a recurrent layer",
-     "gru.weight_ih_l0 192 32; gru.weight_hh_l0 192 64; gru.weight_ih_l0_reverse 192 32;"
-     "gru.weight_hh_l0_reverse 192 64;" + linear("fc", 10, 128), "fc", "gru.l0_reverse"),
+    ("two directions of different widths",
+     "gru.weight_ih_l0 192 32; gru.weight_hh_l0 192 64; gru.weight_ih_l0_reverse 96 32;"
+     "gru.weight_hh_l0_reverse 96 32;" + linear("fc", 10, 128), "fc", "gru.l0_reverse"),
+    ("a reverse direction alone",
+     "gru.weight_ih_l0_reverse 192 32; gru.weight_hh_l0_reverse 192 64;" + linear("fc", 10, 64),
+     "fc", "gru.l0_reverse"),
     ("weight norm whose gain is another than the norm",
      "fc1.weight_g 64 1; fc1.weight_v 64 32; fc1.bias 64;" + linear("fc2", 10, 64), "fc1",
      "weight norm"),
@@ -310,6 +313,29 @@ def test_what_no_chain_is_told_for_stays_unconnected(spec: str, name: str, why: 
     told = reasons(found)
     assert why in told[name]
     assert told.keys() >= {layer.name for layer in found.layers}
+
+
+def test_both_directions_of_a_recurrent_layer_read_the_same_and_are_joined() -> None:
+    spec = "".join(
+        f"rnn.weight_ih_l{i}{way} 192 {fan}; rnn.weight_hh_l{i}{way} 192 64;"
+        for i, fan in enumerate((32, 128))
+        for way in ("", "_reverse")
+    )
+    found = network(spec + linear("fc", 10, 128))
+    read = {layer.name: layer.inputs for layer in found.layers}
+    assert read == {
+        "input": (),
+        "rnn.l0": ("input",),
+        "rnn.l0_reverse": ("input",),
+        "rnn.l0.both": ("rnn.l0", "rnn.l0_reverse"),
+        "rnn.l1": ("rnn.l0.both",),
+        "rnn.l1_reverse": ("rnn.l0.both",),
+        "rnn.l1.both": ("rnn.l1", "rnn.l1_reverse"),
+        "fc": ("rnn.l1.both",),
+    }
+    ways = {layer.name: layer.attributes.get("reverse") for layer in found.layers if layer.params}
+    assert ways == {"rnn.l0": None, "rnn.l0_reverse": True, "rnn.l1": None,
+                    "rnn.l1_reverse": True, "fc": None}  # fmt: skip
 
 
 def test_an_activation_is_named_after_its_layer_and_unknown_without_a_source() -> None:

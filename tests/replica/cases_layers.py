@@ -103,6 +103,9 @@ LAYERS = [
          torch=lambda x, p: _f().layer_norm(x, (6,), p["weight"], p["bias"], 1e-6)),
     Case("layer_norm", ((3, 4, 6),), {"weight": (4, 6), "bias": (4, 6)}, id="layer_norm over two",
          torch=lambda x, p: _f().layer_norm(x, (4, 6), p["weight"], p["bias"])),
+    Case("layer_norm", ((3, 6, 4, 2),), AFFINE, {"axis": 1}, id="layer_norm over channels",
+         torch=lambda x, p: _f().layer_norm(
+             x.movedim(1, -1), (6,), p["weight"], p["bias"]).movedim(-1, 1)),
     Case("group_norm", ((3, 6, 2, 2),), AFFINE, {"groups": 3},
          torch=lambda x, p: _f().group_norm(x, 3, p["weight"], p["bias"])),
     Case("rms_norm", ((3, 4, 6),), {"weight": (6,)}, {"eps": 1e-6},
@@ -115,6 +118,11 @@ LAYERS = [
          id="layer_norm of each head",
          torch=lambda x, p: _f().layer_norm(
              x.unflatten(-1, (2, 3)), (3,), 1.0 + p["weight"], p["bias"]).flatten(-2)),
+    Case("response_norm", ((2, 6, 3, 2),), AFFINE, {"eps": 1e-6},
+         torch=lambda x, p: _response(x, p, (2, 3), 1)),
+    Case("response_norm", ((2, 3, 2, 6),), {"weight": (1, 1, 1, 6), "bias": (1, 1, 1, 6)},
+         {"eps": 1e-6, "axis": -1}, id="response_norm, channels last",
+         torch=lambda x, p: _response(x, p, (1, 2), 3)),
     Case("softmax", ((3, 4),), torch=lambda x, p: x.softmax(1)),
     Case("max_pool", ((2, 3, 6, 5),), {}, {"kernel": 2},
          torch=lambda x, p: _f().max_pool2d(x, 2)),
@@ -164,6 +172,13 @@ LAYERS = [
     *(Case("activation", ((6, 5),), {}, {"function": name}, id=f"activation {name}")
       for name in ACTIVATIONS),
 ]  # fmt: skip
+
+
+def _response(x: Any, p: Mapping[str, Any], places: tuple[int, ...], axis: int) -> Any:
+    laid = [-1 if i == axis else 1 for i in range(x.ndim)]
+    size = x.norm(p=2, dim=places, keepdim=True)
+    share = size / (size.mean(axis, keepdim=True) + 1e-6)
+    return x + p["bias"].reshape(laid) + p["weight"].reshape(laid) * x * share
 
 
 def _cat(x: Any, y: Any, axis: int) -> Any:

@@ -36,6 +36,7 @@ from initaudit.replica.ops.patches import image, tokens
 from initaudit.replica.ops.pooling import avg_pool, global_avg_pool, max_pool
 from initaudit.replica.ops.recurrent import gru, lstm, rnn
 from initaudit.replica.ops.resizing import adaptive_avg_pool, pad, upsample
+from initaudit.replica.ops.response import response_norm
 from initaudit.replica.ops.rotary import rotary
 from initaudit.replica.ops.selection import slice_, take
 from initaudit.replica.ops.shaping import (
@@ -61,6 +62,7 @@ OPS: Mapping[str, Op] = {
     "layer_norm": layer_norm,
     "group_norm": group_norm,
     "rms_norm": rms_norm,
+    "response_norm": response_norm,
     "activation": activation,
     "softmax": softmax,
     "max_pool": max_pool,

@@ -115,7 +115,13 @@ def _within(attributes: Attributes, x: Array) -> Array:
 
 
 def _layer(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
+    """Normalise the last axes, or with ``axis`` that one alone: the channels of an image."""
     (given,) = inputs
+    along = number(attributes, "axis", -1)
+    if not -given.ndim <= along < given.ndim:
+        raise OpError(f"it runs over axis {along} of {given.ndim}")
+    along %= given.ndim
+    given = np.moveaxis(given, along, -1)
     x = _within(attributes, given)
     dims = _trailing(x, params)
     axes = tuple(range(x.ndim - dims, x.ndim))
@@ -123,14 +129,15 @@ def _layer(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Arra
     shape = (1,) * (x.ndim - dims) + x.shape[x.ndim - dims :]
     plus = real(attributes, "plus", 0.0)
     y = _affine(unit, params, shape, plus).reshape(given.shape)
-    return y, (unit, spread, axes, shape, plus)
+    return np.moveaxis(y, -1, along), (unit, spread, axes, shape, plus, along)
 
 
 def _d_layer(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dict[str, Array]]:
-    unit, spread, axes, shape, plus = cache
-    d_unit, d_params = _d_affine(d_output.reshape(unit.shape), unit, params, shape, plus)
-    d_x = _d_standardised(d_unit, unit, spread, axes)
-    return (d_x.reshape(d_output.shape),), d_params
+    unit, spread, axes, shape, plus, along = cache
+    d_last = np.moveaxis(d_output, along, -1)
+    d_unit, d_params = _d_affine(d_last.reshape(unit.shape), unit, params, shape, plus)
+    d_x = _d_standardised(d_unit, unit, spread, axes).reshape(d_last.shape)
+    return (np.moveaxis(d_x, -1, along),), d_params
 
 
 def _rms(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
@@ -172,6 +179,6 @@ def _d_group(cache: Cache, params: Params, d_output: Array) -> tuple[Inputs, dic
 
 
 batch_norm = Op(_batch, _d_batch)
-layer_norm = Op(_layer, _d_layer)
+layer_norm = Op(_layer, _d_layer, axis=-1)
 rms_norm = Op(_rms, _d_rms)
 group_norm = Op(_group, _d_group)
