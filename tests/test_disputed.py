@@ -137,8 +137,8 @@ def recurrent(low: float, high: float) -> dict[str, Any]:
     shapes = {"weight_ih_l0": (96, 24), "weight_hh_l0": (96, 32)}
     held = {f"gru.{n}": random.uniform(low, high, shape) for n, shape in shapes.items()}
     held |= {f"gru.{n}": np.zeros(96) for n in ("bias_ih_l0", "bias_hh_l0")}
-    held |= {"embedding.weight": random.standard_normal((50, 24)),
-             "fc.weight": random.uniform(-0.18, 0.18, (10, 32)), "fc.bias": np.zeros(10)}  # fmt: skip
+    held["embedding.weight"] = random.standard_normal((50, 24))
+    held |= {"fc.weight": random.uniform(-0.18, 0.18, (10, 32)), "fc.bias": np.zeros(10)}
     return {name: array.astype(np.float32) for name, array in held.items()}
 
 
