@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import initaudit
+import initaudit.checks  # (the checks register themselves)
 from initaudit.claims import registered
 from initaudit.judge import Sent
 from initaudit.network import Lines, Network
