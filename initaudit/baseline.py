@@ -90,6 +90,7 @@ def without(report: Report, known: Sequence[Entry], path: Path) -> Report:
         findings=tuple(left),
         known=len(report.findings) - len(left),
         stale=stale,
+        compared=True,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from initaudit.network import Law, Origin, Site, Tensor, Topology, Unread
-from initaudit.rulebook import Confidence, Severity
+from initaudit.rulebook import Confidence, Rule, Severity
 
 Fact = float | int | str
 
@@ -173,7 +173,8 @@ class Report:
 
     ``unused`` and ``stale`` are comments and entries of the baseline that matched no finding.
     ``fixed`` counts what was put right before; ``judged`` are the paths of the inputs, ``rules``
-    the ids of the rules that were on.
+    the ids of the rules that were on, ``pages`` what their pages say. ``compared`` is whether a
+    baseline was at hand: findings are then new ones, and ``stale`` those that are gone.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -190,6 +191,8 @@ class Report:
     fixed: int = 0
     judged: tuple[str, ...] = ()
     rules: frozenset[str] = frozenset()
+    pages: tuple[Rule, ...] = ()
+    compared: bool = False
 
     @property
     def worst(self) -> Severity | None:

@@ -44,7 +44,8 @@ def run(
 
         reports.append(audit_files(found.checkpoints, options, rules, progress))
     judged = tuple(str(one.path) for one in (*found.sources, *found.checkpoints))
-    report = replace(_joined(reports), judged=judged, rules=frozenset(rules))
+    pages = tuple(rules.values())
+    report = replace(_joined(reports), judged=judged, rules=frozenset(rules), pages=pages)
     if report.unread and not report.networks and not found.sources:
         # A folder may hold files that cannot be judged, but not nothing else.
         return replace(report, failed=True)

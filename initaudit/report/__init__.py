@@ -39,4 +39,9 @@ def _format(module: str) -> Format:
     return render
 
 
-FORMATS: Mapping[str, Format] = MappingProxyType({name: _format(name) for name in ("text", "json")})
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        name: _format(name)
+        for name in ("text", "concise", "json", "sarif", "github", "gitlab", "markdown", "junit")
+    }
+)
