@@ -150,3 +150,17 @@ def test_one_sided_recurrent_weights_are_named(low: float, named: bool) -> None:
     report = initaudit.audit(recurrent(low, 0.18), probe=False)
     assert ("IA105" in {f.rule for f in report.findings}) is named
     assert any(layer.op == "gru" for layer in report.networks[0].layers)
+
+
+@pytest.mark.parametrize(("times_eps", "severity"), [(0.7, "NOTE"), (0.05, "WARNING")])
+def test_an_eps_that_sets_half_the_scale_is_a_note(times_eps: float, severity: str) -> None:
+    random = np.random.default_rng(0)
+    state = {
+        "fc0.weight": random.normal(0, np.sqrt(times_eps * 1e-5 / 64), (64, 64)),
+        "norm0.weight": np.ones(64),
+        "norm0.bias": np.zeros(64),
+        "head.weight": random.normal(0, 0.1, (10, 64)),
+    }
+    report = initaudit.audit({k: v.astype(np.float32) for k, v in state.items()})
+    (found,) = [f for f in report.findings if f.rule == "IA210"]
+    assert found.severity.name == severity

@@ -154,10 +154,12 @@ def norm_not_normalising(subject: Sent, limits: Limits) -> Iterator[Hit]:
             found.append((norm, by_name[norm.inputs[0]], variance, float(eps)))
     if found:
         norm, feeding, variance, eps = found[0]
+        mild = all(v > e * limits["warns"] for *_, v, e in found)
         yield Hit(
             site_of(network, norm),
             {"variance": variance, "eps": eps, "layers": len(found), "feeding": feeding.name},
             feeding if feeding.op in graph.WEIGHTED else None,
+            severity=Severity.NOTE if mild else None,
             margin=math.log10(eps / variance) if variance > 0 else None,
             related=sites(network, [f[0] for f in found[1:]]),
         )
