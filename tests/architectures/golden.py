@@ -35,6 +35,8 @@ Packed = dict[str, Any]
 FOLDER = Path(__file__).with_name("golden")
 FILE = "model.safetensors"
 STD_DIGITS, GRADIENT_DIGITS = 6, 5
+MOST = 30_000
+"""Bytes of the largest file that is kept."""
 
 _SPREAD = ("shapes", "kept", "stds", "sizes", "gradients")
 _UNTOLD = frozenset({"transformers_version", "dtype", "id2label", "label2id"})
@@ -291,6 +293,9 @@ def main() -> None:
             print(f"{name:<20} left out: with other weights it is {texts[text]}")
             continue
         texts[text] = name
+        if len(text) > MOST:
+            print(f"{name:<20} left out: {len(text):,} bytes")
+            continue
         if options.check:
             changed += [name] * (not path.exists() or path.read_text("utf-8") != text)
             continue
