@@ -42,6 +42,16 @@ def _format(module: str) -> Format:
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         name: _format(name)
-        for name in ("text", "concise", "json", "sarif", "github", "gitlab", "markdown", "junit")
+        for name in (
+            "text",
+            "concise",
+            "json",
+            "sarif",
+            "github",
+            "gitlab",
+            "markdown",
+            "junit",
+            "html",
+        )
     }
 )

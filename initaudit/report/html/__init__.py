@@ -1,0 +1,124 @@
+"""The report as one HTML page: nothing is fetched, and all text of inputs is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from markdown_it import MarkdownIt
+
+from initaudit.finding import Finding, Report
+from initaudit.network import Site
+from initaudit.report import Style
+from initaudit.report.closing import closing
+from initaudit.report.html.layers import network_section
+from initaudit.report.html.look import SCRIPT, STYLE
+from initaudit.report.placing import by_network, worst_first
+from initaudit.report.plain import one_line, within
+from initaudit.rulebook import Confidence, Rule
+
+
+def render(report: Report, style: Style) -> str:
+    """Return the page; ``style`` changes nothing but whether the closing line tells the time."""
+    sentence = "".join(text for text, _ in closing(report, style))
+    worst = report.worst.name.lower() if report.worst is not None else "clean"
+    held, _ = by_network(report)
+    networks = "".join(
+        network_section(network, found, at)
+        for at, (network, found) in enumerate(zip(report.networks, held, strict=True))
+    )
+    script = f"<script>{SCRIPT}</script>" if report.networks else ""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+        f"<title>initaudit: {escape(sentence)}</title><style>{STYLE}</style></head><body>"
+        f'<h1>initaudit</h1><p class="verdict {worst}">{escape(sentence)}</p>'
+        f"<main>{_contents(report)}{_findings(report)}{networks}{_not_judged(report)}</main>"
+        f"<footer>initaudit {escape(report.version)}</footer>{script}</body></html>\n"
+    )
+
+
+def _contents(report: Report) -> str:
+    if len(report.networks) < 2:
+        return ""
+    items = "".join(
+        f'<li><a href="#n{at}">{escape(one_line(n.path))}</a> '
+        f'<span class="badge {n.verdict}">{n.verdict}</span></li>'
+        for at, n in enumerate(report.networks)
+    )
+    return f'<nav aria-label="Networks"><ul>{items}</ul></nav>'
+
+
+def _findings(report: Report) -> str:
+    found = worst_first(report.findings)
+    if not found:
+        return ""
+    known = {rule.id: rule for rule in report.pages}
+    told: set[str] = set()
+    parts = []
+    for finding in found:
+        page = known.get(finding.rule) if finding.rule not in told else None
+        parts.append(_article(finding, page, first=finding.rule not in told))
+        told.add(finding.rule)
+    return f'<section id="findings"><h2>Findings</h2>{"".join(parts)}</section>'
+
+
+def _article(finding: Finding, page: Rule | None, *, first: bool) -> str:
+    kind = finding.severity.name.lower()
+    sure = finding.confidence
+    doubt = f" ({sure.name.lower()} confidence)" if sure is not Confidence.HIGH else ""
+    parts = [
+        f'<article class="{kind}"{f" id={finding.rule}" if first else ""}><h4>'
+        f'<span class="badge">{kind}</span>{finding.rule} {escape(finding.name)}{doubt}</h4>',
+        f"<p><code>{escape(_place(finding.site))}</code></p>",
+        f"<p>{escape(one_line(finding.message))}</p>",
+    ]
+    if finding.excerpts and finding.excerpts[0]:
+        parts.append(f"<pre><code>{escape(finding.excerpts[0])}</code></pre>")
+    if finding.cure:
+        parts.append(f"<p><b>Cure.</b> {escape(one_line(finding.cure))}</p>")
+    if finding.code:
+        parts.append(f"<pre><code>{escape(finding.code)}</code></pre>")
+    parts.append(_places(finding.related))
+    if page is not None:
+        text = MarkdownIt("commonmark", {"html": False}).render(page.markdown)
+        parts.append(
+            f'<details class="page"><summary>What {finding.rule} means</summary>{text}</details>'
+        )
+    return "".join(parts) + "</article>"
+
+
+def _places(sites: Iterable[Site]) -> str:
+    places = list(dict.fromkeys(map(_place, sites)))
+    if not places:
+        return ""
+    items = "".join(f"<li><code>{escape(place)}</code></li>" for place in places)
+    many = " open" if len(places) <= 3 else ""
+    return f"<details{many}><summary>With it ({len(places):,})</summary><ul>{items}</ul></details>"
+
+
+def _place(site: Site) -> str:
+    lines = f":{site.line}" if site.line is not None else ""
+    column = f":{site.column}" if site.line is not None and site.column is not None else ""
+    inside = within(site)
+    return one_line(f"{site.path}{lines}{column}") + (f" ({one_line(inside)})" if inside else "")
+
+
+def _not_judged(report: Report) -> str:
+    parts = []
+    if report.unread:
+        items = "".join(
+            f"<li><code>{escape(_place(u.site))}</code>: {escape(one_line(u.reason))}</li>"
+            for u in report.unread
+        )
+        parts.append(f"<section><h2>Not judged</h2><ul>{items}</ul></section>")
+    if report.stale:
+        items = "".join(
+            f"<li><code>{escape(one_line(s.path))}</code>: {s.rule} "
+            f"{escape(one_line(s.place))}</li>"
+            for s in report.stale
+        )
+        title = "Known from the baseline, and gone"
+        parts.append(f"<section><h2>{title}</h2><ul>{items}</ul></section>")
+    return "".join(parts)

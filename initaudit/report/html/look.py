@@ -1,0 +1,95 @@
+"""How the page looks and what it does when it is touched; nothing is fetched."""
+
+from __future__ import annotations
+
+STYLE = """
+:root{--ink:#1c1c1e;--paper:#fff;--panel:#f6f6f8;--soft:#5c5c66;--line:#d4d4da;--s0:#0072b2;
+--s1:#b34700;--ok:#00694d;--error:#b3001b;--warning:#7a5c00;--note:#0a5a9c}
+@media(prefers-color-scheme:dark){:root{--ink:#ececf0;--paper:#16161a;--panel:#202026;
+--soft:#a2a2ae;--line:#3a3a44;--s0:#56b4e9;--s1:#ff9f5a;--ok:#3fd6a8;--error:#ff8f9c;
+--warning:#f0d24f;--note:#8cc8ff}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:80rem;padding:1.5rem 1rem 4rem;color:var(--ink);
+background:var(--paper);font:1rem/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.25rem;margin:0 0 .5rem;overflow-wrap:anywhere}
+h3{font-size:1rem;margin:1.5rem 0 .5rem}p{max-width:50rem;margin:.5rem 0}
+a{color:var(--s0)}a:focus-visible,button:focus-visible,input:focus-visible,summary:focus-visible,
+tr:focus-visible{outline:2px solid var(--s0);outline-offset:2px}
+.verdict{font-size:1.15rem;margin:.25rem 0 1rem}
+.error{color:var(--error)}.warning{color:var(--warning)}.note{color:var(--note)}
+.clean{color:var(--ok)}.unjudged,.soft{color:var(--soft)}
+.badge{font-size:.75rem;font-weight:700;text-transform:uppercase;letter-spacing:.04em;
+border:1px solid currentColor;border-radius:.75rem;padding:.05rem .5rem;white-space:nowrap}
+section{border-top:1px solid var(--line);padding-top:1.5rem;margin-top:2rem}
+article{background:var(--panel);border-left:4px solid var(--line);border-radius:.25rem;
+padding:.75rem 1rem;margin:.75rem 0}
+article.error{border-color:var(--error)}article.warning{border-color:var(--warning)}
+article.note{border-color:var(--note)}article>*{color:var(--ink)}article h4{margin:0;
+font-size:1rem}article h4 .badge{margin-right:.5rem}
+article.error .badge{color:var(--error)}article.warning .badge{color:var(--warning)}
+article.note .badge{color:var(--note)}
+pre,code{font:.875em/1.45 ui-monospace,Menlo,Consolas,monospace}code{overflow-wrap:anywhere}
+pre{overflow-x:auto;background:var(--paper);border:1px solid var(--line);border-radius:.25rem;
+padding:.5rem .75rem}pre code{overflow-wrap:normal}
+details>summary{cursor:pointer;color:var(--s0)}details.page{margin-top:.5rem}
+details.page h1{font-size:1.1rem;margin:.75rem 0}details.page h2{font-size:1rem;margin:.75rem 0}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.875rem;
+font-variant-numeric:tabular-nums}td,th{padding:.25rem .75rem .25rem 0;text-align:right;
+vertical-align:middle;white-space:nowrap}
+td.text,th.text{text-align:left}td.wide{white-space:normal;min-width:14rem}
+th{border-bottom:1px solid var(--line);font-weight:600}
+tbody tr{border-bottom:1px solid var(--line)}tr:target{background:var(--panel)}
+th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
+th[aria-sort=ascending] button::after{content:" \\2191"}
+th[aria-sort=descending] button::after{content:" \\2193"}
+input{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--soft);
+border-radius:.25rem;padding:.25rem .5rem;max-width:100%}
+.histograms{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));
+gap:.75rem 1.25rem;list-style:none;padding:0;margin:0}
+.histograms li{min-width:0;font-size:.8125rem}.histograms b{overflow-wrap:anywhere}
+.pair{display:grid;grid-template-columns:1fr 1fr;gap:.5rem}
+svg{display:block;max-width:100%;height:auto}.plot svg{min-width:40rem}
+svg text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:var(--soft)}
+svg .grid{stroke:var(--line)}svg .s0{stroke:var(--s0);fill:none}svg .s1{stroke:var(--s1);fill:none}
+svg .f0{fill:var(--s0)}svg .f1{fill:var(--s1)}svg .f2{fill:var(--ok)}
+svg a circle{stroke:var(--paper)}svg a:focus circle,svg a:hover circle{stroke:var(--ink);
+stroke-width:3}
+.key{display:inline-block;width:1.25rem;height:.25rem;vertical-align:middle;margin:0 .35rem 0 1rem}
+.key0{background:var(--s0)}.key1{background:var(--s1)}.key2{background:var(--ok)}
+footer{margin-top:3rem;color:var(--soft);font-size:.875rem}
+.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+@media print{body{max-width:none;padding:0}.filter{display:none}section{break-inside:auto}
+article,.histograms li{break-inside:avoid}.scroll{overflow:visible}.plot svg{min-width:0}}
+"""
+
+# Sorting and filtering of tables: without it all rows are there, in the order of the network.
+SCRIPT = """
+for (const table of document.querySelectorAll('table.sortable')) {
+  const body = table.tBodies[0];
+  table.querySelectorAll('th button').forEach((button) => button.addEventListener('click', () => {
+    const head = button.parentElement, at = head.cellIndex;
+    const down = head.getAttribute('aria-sort') === 'ascending';
+    table.querySelectorAll('th').forEach((th) => th.removeAttribute('aria-sort'));
+    head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
+    const key = (row) => row.cells[at].dataset.v ?? row.cells[at].textContent;
+    const rows = [...body.rows].sort((a, b) => {
+      const x = key(a), y = key(b);
+      if (x === '' || y === '') return (x === '') - (y === '');
+      const order = isNaN(x) || isNaN(y) ? x.localeCompare(y, 'en', {numeric: true}) : x - y;
+      return down ? -order : order;
+    });
+    body.append(...rows);
+  }));
+  const input = document.getElementById(table.dataset.filter);
+  const told = document.getElementById(table.dataset.filter + '-told');
+  input.addEventListener('input', () => {
+    const word = input.value.toLowerCase();
+    let shown = 0;
+    for (const row of body.rows) {
+      row.hidden = !row.textContent.toLowerCase().includes(word);
+      shown += !row.hidden;
+    }
+    told.textContent = word ? shown + ' of ' + body.rows.length : '';
+  });
+}
+"""
