@@ -204,7 +204,10 @@ def _hasattr(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any
     subject, wanted = (*args, None, None)[:2]
     if not isinstance(wanted, str):
         return Unknown("the name of an attribute is not known")
-    if isinstance(subject, External | Unknown):
+    if isinstance(subject, External):
+        state.notes[f"{subject.name} has {wanted}"] = None
+        return True
+    if isinstance(subject, Unknown):
         return Unknown(f"whether it has {wanted} is not known")
     found = evaluating.attribute_of(state, subject, wanted)
     if isinstance(found, Unknown):
@@ -216,6 +219,30 @@ def _hasattr(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any
             **subject.attrs, **subject.params, **subject.children
         }
     return True
+
+
+def _issubclass(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
+    if len(args) != 2:
+        return Unknown("issubclass is not followed here")
+    one, kinds = args
+    found = [_derives(state, one, k) for k in (kinds if isinstance(kinds, tuple) else (kinds,))]
+    if True in found:
+        return True
+    return Unknown("a type is not known") if None in found else False
+
+
+def _derives(state: State, one: Any, kind: Any) -> bool | None:
+    if isinstance(one, UserClass):
+        if isinstance(kind, UserClass):
+            return any(c.node is kind.node for c in objects.lineage(state, one))
+        if isinstance(kind, External):
+            return objects.kind(state, one) is not None if kind.name == "torch.nn.Module" else None
+    if isinstance(one, External) and isinstance(kind, External):
+        names = [state.catalogue.canonical(x.name) for x in (one, kind)]
+        return names[0] == names[1] or names[1] == "torch.nn.Module"
+    if isinstance(one, External) and isinstance(kind, UserClass):
+        return False
+    return None
 
 
 def _type(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
@@ -263,6 +290,17 @@ def _namespace(state: State, args: Args, keywords: Keywords, node: ast.AST) -> A
     return Namespace(dict(keywords))
 
 
+def _dir(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
+    if len(args) == 1 and isinstance(args[0], External):
+        return External(f"{args[0].name}.__dir__")
+    return Unknown("dir() is not followed here")
+
+
+def _environment(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
+    state.notes["no environment variable is set"] = None
+    return args[1] if len(args) > 1 else keywords.get("default")
+
+
 def _callable(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
     value = args[0] if args else None
     if isinstance(value, Unknown | External):
@@ -286,9 +324,9 @@ def _istensor(state: State, args: Args, keywords: Keywords, node: ast.AST) -> An
 
 
 _SPECIAL: Mapping[str, Callable[[State, Args, Keywords, ast.AST], Any]] = {
-    "isinstance": _isinstance, "getattr": _getattr, "setattr": _setattr, "hasattr": _hasattr,
+    "isinstance": _isinstance, "issubclass": _issubclass, "getattr": _getattr, "setattr": _setattr, "hasattr": _hasattr,
     "type": _type, "map": _map, "print": _nothing, "callable": _callable,
-    "functools.partial": _partial, "copy.deepcopy": _deepcopy, "eval": _meta, "exec": _meta,
+    "dir": _dir, "os.environ.get": _environment, "os.getenv": _environment, "functools.partial": _partial, "copy.deepcopy": _deepcopy, "eval": _meta, "exec": _meta,
     "torch.utils.checkpoint.checkpoint": _checkpointed, "types.SimpleNamespace": _namespace,
     "torch.no_grad": _nothing, "torch.enable_grad": _nothing, "warnings.warn": _nothing,
     "torch.manual_seed": _nothing, "torch._assert": _assert, "typing.cast": lambda s, a, k, n: a[1],

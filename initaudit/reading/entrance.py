@@ -34,11 +34,18 @@ def candidates(
     found: list[Entry] = []
     if first is not None:
         found += _of_operator(*first)
+    kind, shape = next(_weighted(module), ("", ()))
     if not found:
-        for kind, shape in _weighted(module):
-            found += _of_operator(kind, shape, flat=True)
-            break
-    found += [Entry((16,), tokens=True)] if first is None and not found else []
+        found += _of_operator(kind, shape, flat=True)
+    width = 64
+    if "linear" in kind or "norm" in kind:
+        width = int(shape[-1])
+    elif "conv" in kind and len(shape) > 1:
+        width = int(shape[0] if shape[1] == 1 else shape[1])
+    if kind != "embedding" and (first is None or first[0] != "embedding"):
+        found += [Entry((16, width)), Entry((width, 32, 32)), Entry((8, 8, width)), Entry((width,))]
+    elif not found:
+        found += [Entry((16,), tokens=True)]
     return list(dict.fromkeys(found))
 
 

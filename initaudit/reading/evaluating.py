@@ -241,9 +241,15 @@ def _holds(state: State, name: str, left: Any, right: Any) -> Any:
         return _within(left, right, name)
     if isinstance(left, TENSORS) or isinstance(right, TENSORS):
         return tensors.operation(state, _COMPARED[name], (left, right))
+    if isinstance(left, int | float) and not isinstance(left, bool):
+        right = _number(state, right)
+    elif isinstance(right, int | float) and not isinstance(right, bool):
+        left = _number(state, left)
     if isinstance(left, Unknown) or isinstance(right, Unknown):
         return left if isinstance(left, Unknown) else right
     if isinstance(left, PLAIN) and isinstance(right, PLAIN):
+        if python.tainted(left, right):
+            state.guessed(left, right)
         return python.compare(name, left, right)
     if name in {"Eq", "NotEq"}:
         same = left is right or (isinstance(left, External) and left == right)
@@ -256,7 +262,9 @@ def _within(left: Any, right: Any, name: str) -> Any:
         return left if isinstance(left, Unknown) else right
     if isinstance(right, Module):
         return (left in right.children) is (name == "In")
-    if not isinstance(right, PLAIN) or python.tainted(left, right):
+    if isinstance(right, External) and right.name.endswith(".__dir__"):
+        return name == "In"
+    if not isinstance(right, PLAIN) or isinstance(left, Unknown):
         return Unknown("whether it is in there is not known")
     try:
         return (left in right) is (name == "In")

@@ -192,7 +192,9 @@ def _arguments(state: State, cls: UserClass) -> tuple[dict[str, Any], list[str]]
             continue
         opened.append(parameter.arg)
         reason = f"the argument {parameter.arg} of {cls.name} is left open"
-        found[parameter.arg] = Unknown(reason, parameter.arg)
+        unknown = Unknown(reason, parameter.arg)
+        whole = isinstance(kind := parameter.annotation, ast.Name) and kind.id == "int"
+        found[parameter.arg] = state.witness(unknown) if whole else unknown
     return found, opened
 
 

@@ -21,6 +21,7 @@ from initaudit.reading.values import (
     StopError,
     Unknown,
     UserClass,
+    Vague,
 )
 
 METHODS = frozenset(
@@ -87,20 +88,38 @@ def is_a(state: State, value: Any, kind: Any) -> bool | None:
         if name.endswith("Parameter"):
             return parameter
         return name.endswith("Tensor") if name else False
-    plain = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "tuple": tuple,
-             "dict": dict, "set": set, "collections.abc.Iterable": (list, tuple, dict, str, set),
-             "collections.abc.Sequence": (list, tuple, str), "typing.Iterable": (list, tuple, dict,
-             str), "type": UserClass, "collections.abc.Mapping": dict,
-             "collections.OrderedDict": dict}  # fmt: skip
-    if name in plain:
-        if name == "type":
-            return isinstance(value, UserClass | External)
-        return isinstance(value, plain[name])  # type: ignore[arg-type]
+    word = name.rpartition(".")[2]
+    if word == "type":
+        return _is_class(state, value)
+    if word in {"FunctionType", "LambdaType", "MethodType", "Callable"}:
+        return isinstance(value, Function | Bound) or (
+            word == "Callable" and isinstance(value, Partial | UserClass | External)
+        )
+    if word == "partial":
+        return isinstance(value, Partial)
+    if word in _KINDS:
+        return isinstance(value, _KINDS[word])
     if isinstance(value, PLAIN):
         return False
     if isinstance(value, Function | Bound | Partial | UserClass | Namespace):
         return False
     return None
+
+
+_KINDS: Mapping[str, Any] = {
+    "int": int, "float": (float, Vague), "str": str, "bool": bool, "list": list, "tuple": tuple,
+    "dict": dict, "set": set, "Iterable": (list, tuple, dict, str, set, range),
+    "Sequence": (list, tuple, str, range), "Mapping": dict, "MutableMapping": dict,
+    "OrderedDict": dict, "Number": (int, float), "Size": tuple, "Integral": int,
+    "Real": (int, float), "List": list, "Tuple": tuple, "Dict": dict, "ListConfig": (),
+}  # fmt: skip
+
+
+def _is_class(state: State, value: Any) -> bool | None:
+    """Return whether a value is a class; None for one from outside that no catalogue knows."""
+    if isinstance(value, External):
+        return True if state.catalogue.layer(value.name) is not None else None
+    return isinstance(value, UserClass)
 
 
 def _module_is(state: State, module: Module, kind: Any) -> bool | None:

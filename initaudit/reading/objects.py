@@ -19,6 +19,7 @@ from initaudit.reading.values import (
     Namespace,
     Object,
     Parameter,
+    Partial,
     Scope,
     Super,
     Unknown,
@@ -29,7 +30,7 @@ _BUILTINS = frozenset(FUNCTIONS) | {
     "isinstance", "issubclass", "getattr", "setattr", "hasattr", "print", "super", "type", "map",
     "filter", "object", "callable", "vars", "property", "staticmethod", "classmethod", "id",
     "Exception", "ValueError", "TypeError", "NotImplementedError", "RuntimeError", "bytes",
-    "AssertionError", "KeyError", "NotImplemented", "complex", "delattr", "eval", "exec",
+    "AssertionError", "dir", "KeyError", "NotImplemented", "complex", "delattr", "eval", "exec",
 }  # fmt: skip
 _MODULES = {
     "torch.nn.Module": "torch", "torch.nn.Sequential": "torch", "torch.nn.ModuleList": "torch",
@@ -270,8 +271,16 @@ def attribute(state: State, subject: Any, wanted: str) -> Any:
             if found is None:
                 return Unknown(f"{subject.cls.name}.{wanted} is not known")
             return bound(state, found, subject, subject.cls)
+        case Partial():
+            held = {"func": subject.callee, "args": subject.args,
+                    "keywords": dict(subject.keywords)}  # fmt: skip
+            return held.get(wanted, Unknown(f"{wanted} of a partial is not known"))
+        case Function() if wanted in {"__name__", "__qualname__"}:
+            return subject.name
         case Namespace():
             return subject.attrs.get(wanted, Unknown(f"the attribute {wanted} is not known"))
+        case External() if wanted in {"__name__", "__qualname__"}:
+            return subject.name.rpartition(".")[2]
         case External():
             full = f"{subject.name}.{wanted}"
             return CONSTANTS.get(full, External(full))

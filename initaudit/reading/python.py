@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -16,6 +17,9 @@ PLAIN = (bool, int, float, str, bytes, type(None), tuple, list, dict, set, froze
 """Types of values that are Python's own while a source is followed."""
 
 _MOST = 1 << 16
+
+OPEN_ROUNDS = 2
+"""Rounds of a loop whose number the source leaves open."""
 
 BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul, "Div": operator.truediv,
@@ -53,7 +57,12 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "itertools.chain": lambda *a: [x for part in a for x in part],
     "itertools.product": lambda *a: _product(*a), "functools.reduce": functools.reduce,
     "operator.mul": operator.mul, "operator.add": operator.add,
-    "torch.Size": lambda x=(): tuple(x),
+    "torch.Size": lambda x=(): tuple(x), "itertools.repeat": lambda x, n: [x] * min(n, _MOST),
+    "itertools.islice": lambda x, *a: list(itertools.islice(x, *a)), "math.fabs": math.fabs,
+    "itertools.accumulate": lambda x: list(itertools.accumulate(x)),
+    "numpy.cumsum": lambda x: [sum(x[: i + 1]) for i in range(len(x))], "hash": hash,
+    "numpy.linspace": lambda a, b, n: [float(x) for x in np.linspace(a, b, int(n))],
+    "collections.defaultdict": lambda *a, **k: dict(), "string": str,
 }  # fmt: skip
 """Functions by qualified name; builtins by their own."""
 
@@ -97,7 +106,7 @@ def tainted(*values: Any) -> bool:
 def taint(value: Any) -> Any:
     """Return a value as one that depends on what is left open."""
     if isinstance(value, bool):
-        return Unknown("it depends on a size that the source leaves open")
+        return value
     if isinstance(value, int):
         return Open(value)
     if isinstance(value, float):
@@ -135,8 +144,6 @@ def compare(name: str, left: Any, right: Any) -> Any:
         made = COMPARE[name](left, right)
     except _FAULTS:
         return Unknown("its operands do not compare")
-    if tainted(left, right):
-        return Unknown("it depends on a size that the source leaves open")
     return made
 
 
@@ -144,7 +151,7 @@ def call(name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
     """Return what one of `FUNCTIONS` gives for known arguments."""
     if name == "range" and args and all(isinstance(a, int) for a in args):
         if tainted(*args):
-            return Unknown("it counts to a number that the source leaves open")
+            return range(min(len(range(*args)), OPEN_ROUNDS))
         if len(range(*args)) > _MOST:
             return Unknown("it counts too far")
     try:

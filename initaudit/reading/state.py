@@ -63,7 +63,17 @@ class State:
     def witness(self, unknown: Unknown) -> Open:
         """Return a number that stands for one that the source leaves open, the same each time."""
         key = unknown.key or unknown.reason
-        return self.witnesses.setdefault(key, Open(WIDTH))
+        return self.witnesses.setdefault(key, Open.of(WIDTH, unknown.key))
+
+    def guessed(self, *values: Any) -> None:
+        """Note that a branch was decided by numbers that stand for what is left open."""
+        keys = sorted({v.key for v in values if isinstance(v, Open) and v.key})
+        where = "" if self.at is None or self.at.line is None else f" in line {self.at.line}"
+        told = ", ".join(f"{key} = {self._standing(key)}" for key in keys) or "a size left open"
+        self.notes[f"a branch{where} is taken as for {told}"] = None
+
+    def _standing(self, key: str) -> int:
+        return int(self.witnesses.get(key, Open(WIDTH)))
 
 
 def child(scope: Scope, **names: Any) -> Scope:

@@ -123,6 +123,9 @@ class Tape:
         for value in given:
             if isinstance(value, Signal) and self.builder.steps[value.step].op == "input":
                 shape = next((v.stored.shape for v in given if isinstance(v, Weight)), ())
+                grouped = name in _CHANNELS and len(given) > 6 and isinstance(given[6], int)
+                if grouped and len(shape) > 1:
+                    shape = (shape[0], shape[1] * given[6], *shape[2:])
                 self.first.setdefault(value.step, (name, shape))
 
 

@@ -386,7 +386,9 @@ def _shaped(
     if isinstance(size, int):
         size = (size,)
     if isinstance(size, Unknown):
-        return size
+        if not size.key:
+            return size
+        size = (state.witness(size),)
     try:
         whole = tuple(_extent(state, n) for n in size)
     except (TypeError, StopError):

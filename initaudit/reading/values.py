@@ -21,7 +21,19 @@ Draw = Callable[[np.random.Generator, NDArray[Any] | None], NDArray[Any]]
 
 
 class Open(int):
-    """A whole number that the source leaves open; it holds one that could stand there."""
+    """A whole number that the source leaves open; it holds one that could stand there.
+
+    ``key`` names the argument that it is, where it is one as it was given.
+    """
+
+    key: str = ""
+
+    @classmethod
+    def of(cls, value: int, key: str) -> Open:
+        """Return the number that stands for an argument."""
+        made = cls(value)
+        made.key = key
+        return made
 
 
 class Vague(float):
