@@ -68,9 +68,7 @@ def construct(
     return made
 
 
-def _fields(
-    state: State, made: Object, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> None:
+def _fields(state: State, made: Object, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     """Set the fields of a dataclass, or a named tuple, in their order."""
     names: list[str] = []
     for one in reversed(list(objects.lineage(state, made.cls))):
@@ -100,9 +98,7 @@ def layer(
     return made
 
 
-def begin(
-    state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> None:
+def begin(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     """Do what the framework's own constructor does."""
     kind = made.kind
     if kind in objects.CONTAINERS:
@@ -111,9 +107,7 @@ def begin(
         _weights(state, made, args, keywords)
 
 
-def _fill(
-    state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> None:
+def _fill(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     items: list[tuple[str, Any]]
     if made.kind == "torch.nn.Sequential" and not (len(args) == 1 and isinstance(args[0], dict)):
         items = [(str(i), item) for i, item in enumerate(args)]
@@ -126,9 +120,7 @@ def _fill(
         else:
             held = [] if given is None else evaluating.iterate(state, given)
             pairs = made.kind == "torch.nn.ModuleDict"
-            items = [
-                (str(x[0]), x[1]) if pairs else (str(i), x) for i, x in enumerate(held)
-            ]
+            items = [(str(x[0]), x[1]) if pairs else (str(i), x) for i, x in enumerate(held)]
     for name, item in items:
         if isinstance(item, Unknown):
             raise StopError(f"a module of a container is not known: {item.reason}", state.at)
@@ -249,7 +241,8 @@ def default(made: Module, spec: LayerSpec, weight: LayerWeight, parameter: Param
             weights = Weights("constant", value, Interval.point(0.0))
     drawn = drawing.draw(weights, parameter.shape, fans)
     title = spec.name.rpartition(".")[2]
-    return Event(weights, f"the default of {title}", parameter.site, drawn)
+    std = drawing.deviation(weights, fans)
+    return Event(weights, f"the default of {title}", parameter.site, drawn, std=std)
 
 
 def _statistics(state: State, made: Module) -> None:
@@ -315,10 +308,7 @@ def copied(value: Any) -> Any:
     if isinstance(value, Module):
         made = copy.copy(value)
         made.attrs = dict(value.attrs)
-        made.params = {
-            k: None if p is None else _twin(p)
-            for k, p in value.params.items()
-        }
+        made.params = {k: None if p is None else _twin(p) for k, p in value.params.items()}
         made.children = {k: copied(c) for k, c in value.children.items()}
         return made
     if isinstance(value, list | tuple):

@@ -216,7 +216,9 @@ def _hasattr(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any
         return wanted in modules.METHODS if isinstance(subject, Module) else False
     if isinstance(subject, Module) and found is None:
         return subject.spec is not None or wanted in {
-            **subject.attrs, **subject.params, **subject.children
+            **subject.attrs,
+            **subject.params,
+            **subject.children,
         }
     return True
 

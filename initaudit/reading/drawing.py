@@ -82,9 +82,7 @@ def _truncated(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[A
         array[beyond] = random.standard_normal(count)
 
 
-def _orthogonal(
-    random: np.random.Generator, shape: tuple[int, ...], layout: str
-) -> NDArray[Any]:
+def _orthogonal(random: np.random.Generator, shape: tuple[int, ...], layout: str) -> NDArray[Any]:
     """Return a matrix with orthonormal rows or columns (Saxe et al. 2014); Q of a QR, sign fixed.
 
     PyTorch takes the first axis for rows, Keras and JAX the last one for columns.

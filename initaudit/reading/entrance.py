@@ -24,9 +24,7 @@ class Entry:
     batch: int = 0
 
 
-def candidates(
-    first: tuple[str, tuple[int, ...]] | None, module: Module
-) -> list[Entry]:
+def candidates(first: tuple[str, tuple[int, ...]] | None, module: Module) -> list[Entry]:
     """Return shapes to try, likeliest first.
 
     ``first`` is the operator that reads the input first, with the shape of its weight.

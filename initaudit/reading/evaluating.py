@@ -195,9 +195,7 @@ def _unary(state: State, name: str, value: Any) -> Any:
     return value if isinstance(value, Unknown) else Unknown(f"{name} is not followed here")
 
 
-def _boolean(
-    state: State, scope: Scope, values: Sequence[ast.expr], *, stop_at: bool
-) -> Any:
+def _boolean(state: State, scope: Scope, values: Sequence[ast.expr], *, stop_at: bool) -> Any:
     value: Any = None
     for i, expr in enumerate(values):
         value = evaluate(state, scope, expr)
@@ -272,9 +270,7 @@ def _within(left: Any, right: Any, name: str) -> Any:
         return Unknown("whether it is in there is not known")
 
 
-def _choice(
-    state: State, scope: Scope, test: ast.expr, body: ast.expr, orelse: ast.expr
-) -> Any:
+def _choice(state: State, scope: Scope, test: ast.expr, body: ast.expr, orelse: ast.expr) -> Any:
     condition = evaluate(state, scope, test)
     told = truth(condition)
     if told is None:

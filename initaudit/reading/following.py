@@ -46,9 +46,7 @@ def run(
     """
     node = function.node
     if state.depth >= DEPTH:
-        raise StopError(
-            f"{function.name} is called within itself more than {DEPTH} deep", state.at
-        )
+        raise StopError(f"{function.name} is called within itself more than {DEPTH} deep", state.at)
     scope = Scope(function.unit, {}, function.outer, function.owner, subject)
     if subject is not None and not _static(function):
         args = (subject, *args)

@@ -86,9 +86,7 @@ def _group_norm(state: State, module: Module, x: Any) -> Any:
     weight, bias = _param(module, "weight"), _param(module, "bias")
     if module.spec is not None and module.spec.op == "instance_norm":
         names = ("input", "weight", "bias", "eps")
-        return tensors.aten(
-            state, "instance_norm", (x, weight, bias, _set(module, "eps")), names
-        )
+        return tensors.aten(state, "instance_norm", (x, weight, bias, _set(module, "eps")), names)
     given = (x, _set(module, "num_groups"), weight, bias, _set(module, "eps"))
     names_ = ("input", "num_groups", "weight", "bias", "eps")
     return tensors.aten(state, "group_norm", given, names_)

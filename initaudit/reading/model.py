@@ -138,14 +138,19 @@ def models(state: State, unit: Unit) -> list[UserClass]:
     return sorted(found, key=lambda cls: cls.node.lineno)
 
 
-def read(files: Files, catalogue: Catalogue, cls: UserClass) -> Model:
-    """Return a model class with its constructor followed.
+def read(
+    files: Files, catalogue: Catalogue, cls: UserClass, given: Mapping[str, Any] | None = None
+) -> Model:
+    """Return a model class with its constructor followed; ``given`` are arguments of it.
 
     Raises:
         StopError: the constructor leads to an end.
     """
     state = State(files, catalogue)
     args, opened = _arguments(state, cls)
+    if given:
+        args |= given
+        opened = [name for name in opened if name not in given]
     state.at = cls.unit.site(cls.node)
     try:
         made = building.construct(state, cls, (), args)
@@ -303,9 +308,7 @@ def _attempt(
             attributes: dict[str, Any] = {"shape": entry.shape}
             if entry.tokens:
                 attributes["tokens"] = None
-            values[name] = b.emit(
-                "input", [], whole, batch=entry.batch, attributes=attributes
-            )
+            values[name] = b.emit("input", [], whole, batch=entry.batch, attributes=attributes)
         b.stem = ""
     stopped: list[tuple[str, Site | None]] = []
     outputs: frozenset[int] = frozenset()
@@ -336,9 +339,19 @@ def objects_forward(model: Model) -> Function | None:
     return found if isinstance(found, Function) else None
 
 
+def told(model: Model, reading: Reading) -> tuple[str, ...]:
+    """Return what was assumed to follow a forward pass, as sentences."""
+    shapes = [
+        f"the input has the shape {entry.shape}, which the source leaves open"
+        for entry in reading.entries
+    ]
+    return (*model.notes, *shapes, *reading.tape.builder.notes)
+
+
 def planned(model: Model, reading: Reading) -> tuple[Plan, Mapping[str, Site]]:
     """Return the plan of a followed model's network, and the site of each layer by its name."""
     b = reading.tape.builder
+    b.notes = list(told(model, reading))
     plan = finished(b, set(reading.outputs), name=model.name, path=model.path)
     names = named(b.steps)
     sites: dict[str, Site] = {}

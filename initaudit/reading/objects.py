@@ -117,9 +117,7 @@ def _outside(state: State, full: str) -> External | None:
 
 def imported_from(state: State, unit: Unit, statement: ast.ImportFrom, wanted: str) -> Any:
     """Return what ``from module import name`` gives."""
-    original = next(
-        (a.name for a in statement.names if (a.asname or a.name) == wanted), wanted
-    )
+    original = next((a.name for a in statement.names if (a.asname or a.name) == wanted), wanted)
     base = dotted(state, unit, statement)
     full = f"{base}.{original}"
     catalogue = state.catalogue
@@ -293,9 +291,11 @@ def attribute(state: State, subject: Any, wanted: str) -> Any:
         case UserClass():
             found = of_class(state, subject, wanted)
             if found is not None:
-                return bound(state, found, subject, subject) if (
-                    isinstance(found, Function) and "classmethod" in decorators(found)
-                ) else found
+                return (
+                    bound(state, found, subject, subject)
+                    if (isinstance(found, Function) and "classmethod" in decorators(found))
+                    else found
+                )
             return subject.name if wanted == "__name__" else _member(subject, wanted)
         case Super():
             return _of_super(state, subject, wanted)

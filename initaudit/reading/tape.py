@@ -94,9 +94,7 @@ class Tape:
             case _:
                 return given
 
-    def broken_at(
-        self, name: str, reason: str, given: Sequence[Any], site: Site | None
-    ) -> Signal:
+    def broken_at(self, name: str, reason: str, given: Sequence[Any], site: Site | None) -> Signal:
         """Add a step at which the signal ends."""
         b = self.builder
         flat = [v for i in given for v in (i if isinstance(i, tuple) else (i,))]

@@ -109,9 +109,7 @@ def _mapped(drawn: Drawn, weights: Weights, change: Any) -> Drawn:
     return Drawn(drawn.shape, weights, lambda random, old: change(inner(random, old)))
 
 
-def function(
-    state: State, full: str, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> Any:
+def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
     """Return what a function outside of the project gives."""
     owner, _, last = full.rpartition(".")
     if not owner.startswith(("torch", "numpy")):
@@ -359,14 +357,19 @@ def _parts(state: State, subject: Any, steps: Sequence[Any]) -> Any:
     return value
 
 
-def _shaped(
-    state: State, name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> Any:
+def _shaped(state: State, name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
     """Return what a factory of a given shape makes."""
-    plain = {k: v for k, v in keywords.items()
-             if k not in {"dtype", "device", "requires_grad", "layout", "generator", "out"}}
+    plain = {
+        k: v
+        for k, v in keywords.items()
+        if k not in {"dtype", "device", "requires_grad", "layout", "generator", "out"}
+    }
     integer = isinstance(kind := keywords.get("dtype"), External) and kind.name in {
-        "torch.int64", "torch.long", "torch.int", "torch.int32", "torch.bool"
+        "torch.int64",
+        "torch.long",
+        "torch.int",
+        "torch.int32",
+        "torch.bool",
     }
     if name.endswith("_like"):
         try:
@@ -491,9 +494,7 @@ def _interpolate(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any
     )  # fmt: skip
 
 
-def _shape_of_drawn(
-    state: State, name: str, drawn: Drawn, rest: tuple[Any, ...]
-) -> Any:
+def _shape_of_drawn(state: State, name: str, drawn: Drawn, rest: tuple[Any, ...]) -> Any:
     """Return a tensor that is no parameter yet in another shape, or what is computed from it."""
     new = {"view", "reshape", "unsqueeze", "squeeze", "transpose", "permute", "repeat", "expand",
            "flatten", "t"}  # fmt: skip
@@ -544,7 +545,8 @@ def _made(state: State, data: Any) -> Any:
     text = state.text[-1] if state.text else "nn.Parameter"
     if isinstance(data, Drawn):
         made = Parameter(data.shape, [], site or _no_site())
-        made.chain.append(Event(data.weights, text, made.site, data.draw))
+        std = drawing.deviation(data.weights, (1, 1))
+        made.chain.append(Event(data.weights, text, made.site, data.draw, std=std))
     elif isinstance(data, Known):
         array = np.array(data.array, np.float32)
         made = Parameter(array.shape, [], site or _no_site())
@@ -619,7 +621,8 @@ def _event(state: State, target: Parameter | View, weights: Weights) -> None:
     if not whole and drawn is not None:
         drawn = _into(target.index, drawn)  # type: ignore[union-attr]
     text = state.text[-1] if state.text else "an initialisation"
-    event = Event(weights, text, state.at or parameter.site, drawn, whole)
+    std = drawing.deviation(weights, drawing.fans_of(extents))
+    event = Event(weights, text, state.at or parameter.site, drawn, whole, std)
     parameter.chain.append(event)
 
 

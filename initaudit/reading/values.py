@@ -147,7 +147,7 @@ class Event:
     """One initialisation that reaches a parameter.
 
     ``draw`` is None where the source does not tell what it draws. ``whole`` is False where it
-    fills a part, or changes what is there.
+    fills a part, or changes what is there. ``std`` is the standard deviation for this tensor.
     """
 
     weights: Weights
@@ -155,6 +155,7 @@ class Event:
     site: Site
     draw: Draw | None = None
     whole: bool = True
+    std: float | None = None
 
 
 @dataclass(eq=False, slots=True)

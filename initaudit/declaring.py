@@ -1,0 +1,398 @@
+"""Models as their source declares them, alone and beside a checkpoint, to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+from initaudit import auditing
+from initaudit.catalogue import Catalogue, CatalogueError, load
+from initaudit.checkpoint import reading as stored_reading
+from initaudit.checkpoint.stored import Checkpoint, CheckpointError, Plan, PlanError, Stored
+from initaudit.finding import Finding, Report, unexpected
+from initaudit.network import Origin, Site, Unread
+from initaudit.options import Options, OptionsError, Progress
+from initaudit.reading import matching, model, realising
+from initaudit.reading.state import State
+from initaudit.reading.units import Files
+from initaudit.reading.values import Parameter, StopError, UserClass
+from initaudit.rulebook import Rule
+from initaudit.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What ``--model FILE.py:NAME`` names; without a name, every model of the file."""
+
+    path: Path
+    name: str | None = None
+
+
+def target(text: str) -> Target:
+    """Return what ``FILE.py:NAME`` names."""
+    path, colon, name = text.rpartition(":")
+    if colon and name.isidentifier() and path:
+        return Target(Path(path), name)
+    return Target(Path(text))
+
+
+def classes(files: Files, catalogue: Catalogue, wanted: Target) -> list[UserClass]:
+    """Return the classes that a target names.
+
+    Raises:
+        OptionsError: it names nothing that is there.
+    """
+    state = State(files, catalogue)
+    try:
+        unit = model.unit_of(files, wanted.path)
+        if wanted.name is not None:
+            return [model.find(state, unit, wanted.name)]
+    except model.ModelError as error:
+        raise OptionsError([f"model: {error}"]) from None
+    found = model.models(state, unit)
+    if not found:
+        raise OptionsError([f"model: {wanted.path} has no model class of a framework"])
+    return found
+
+
+def chosen(files: Files, options: Options) -> UserClass:
+    """Return the one class that ``--model`` names.
+
+    Raises:
+        OptionsError: it names none, or a file of several.
+    """
+    wanted = target(options.model or "")
+    found = classes(files, _catalogue(options), wanted)
+    if len(found) > 1:
+        names = ", ".join(cls.name for cls in found)
+        raise OptionsError([f"model: {wanted.path} has several models: add one of :{names}"])
+    return found[0]
+
+
+def audit_declared(
+    text: str, options: Options, rules: Mapping[str, Rule], progress: Progress = auditing.quiet
+) -> Report:
+    """Judge what a model's source declares: drawn with the seed, sent through the replica.
+
+    Raises:
+        OptionsError: the text names no model.
+    """
+    files, catalogue = Files(), _catalogue(options)
+    wanted = target(text)
+    reports = [
+        _guarded(cls, partial(_declared, files, catalogue, cls, options, rules, progress))
+        for cls in classes(files, catalogue, wanted)
+    ]
+    if wanted.name is None and any(r.networks for r in reports):
+        reports = [replace(r, failed=False) for r in reports]
+    return _joined(reports, 1)
+
+
+def _guarded(cls: UserClass, audit: partial[Report]) -> Report:
+    """Return a report whatever a source holds: the other models are still judged."""
+    try:
+        return audit()
+    except (OptionsError, CheckpointError):
+        raise
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except Exception as error:
+        reason = unexpected(error)
+    return _left(cls, reason, None)
+
+
+def _left(cls: UserClass, reason: str, site: Site | None) -> Report:
+    place = site or cls.unit.site(cls.node)
+    unread = Unread(_line(place), f"{cls.name} is not judged: {reason}")
+    return Report(unread=(unread,), failed=True, version=VERSION)
+
+
+def _line(site: Site) -> Site:
+    return Site(site.path, site.line)
+
+
+def _catalogue(options: Options) -> Catalogue:
+    try:
+        return _loaded(tuple(options.rules))
+    except CatalogueError as error:
+        raise OptionsError([str(error)]) from None
+
+
+@lru_cache(maxsize=4)
+def _loaded(folders: tuple[Path, ...]) -> Catalogue:
+    return load(folders)
+
+
+def _declared(
+    files: Files,
+    catalogue: Catalogue,
+    cls: UserClass,
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress,
+) -> Report:
+    try:
+        made = model.read(files, catalogue, cls)
+    except StopError as stop:
+        return _left(cls, stop.reason, stop.site)
+    for doubt, site in made.doubts.items():
+        return _left(cls, f"what its parameters start from is not certain: {doubt}", site)
+    if made.opened and made.open:
+        from initaudit.reading.predicting import predicted
+
+        return predicted(made, rules, options)
+    blocked = realising.obstacle(made.parameters)
+    if blocked is not None:
+        return _left(cls, *blocked)
+    realised, stored_of = model.declared(made, options.seed)
+    arrays = tuple(realised.stored(name, made.path) for name in made.parameters)
+    reading, plan, sites = _planned(made, stored_of, options)
+    checkpoint = Checkpoint(
+        path=made.path, arrays=arrays, aliases=made.aliases, graph=lambda shape: plan
+    )
+    report = auditing.audit_one(
+        lambda: checkpoint, made.path, options, rules, progress, Origin.DECLARED
+    )
+    return _placed(report, made, sites, reading)
+
+
+def _planned(
+    made: model.Model, stored_of: model.StoredOf, options: Options
+) -> tuple[model.Reading, Plan, Mapping[str, Site]]:
+    reading = model.follow(made, stored_of, options.input_shape)
+    plan, sites = model.planned(made, reading)
+    return reading, plan, sites
+
+
+def _placed(
+    report: Report,
+    made: model.Model,
+    sites: Mapping[str, Site],
+    reading: model.Reading,
+) -> Report:
+    """Give findings the lines of their layers, and say where the forward pass was not followed."""
+    findings = tuple(
+        replace(
+            f,
+            site=_at(f.site, made, sites),
+            related=tuple(_at(s, made, sites) for s in f.related),
+            excerpts=_excerpts(f, made, sites),
+        )
+        for f in report.findings
+    )
+    stops = tuple(
+        Unread(_line(site or made.site), f"{made.name} is not followed further: {reason}")
+        for reason, site in dict.fromkeys(reading.stopped)
+    )
+    return replace(
+        report, findings=findings, unread=(*report.unread, *stops),
+        failed=report.failed or bool(stops),
+    )  # fmt: skip
+
+
+def _at(site: Site, made: model.Model, sites: Mapping[str, Site]) -> Site:
+    parameter = made.parameters.get(site.tensor or "")
+    place = parameter.site if parameter is not None else sites.get(site.layer or "", made.site)
+    return replace(place, tensor=site.tensor, layer=site.layer)
+
+
+def _excerpts(finding: Finding, made: model.Model, sites: Mapping[str, Site]) -> tuple[str, ...]:
+    places = [_at(s, made, sites) for s in (finding.site, *finding.related)]
+    return tuple(_excerpt(place) for place in places)
+
+
+@lru_cache(maxsize=16)
+def _lines(path: str) -> tuple[str, ...]:
+    try:
+        return tuple(Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines())
+    except OSError:
+        return ()
+
+
+def _excerpt(site: Site) -> str:
+    lines = _lines(site.path)
+    return lines[site.line - 1] if site.line is not None and site.line <= len(lines) else ""
+
+
+def audit_pair(
+    path: Path,
+    cls: UserClass,
+    files: Files,
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress = auditing.quiet,
+) -> Report:
+    """Judge a checkpoint by its model's source: topology from there, each tensor by its law."""
+    return _guarded(
+        cls, partial(_pair, path, cls, files, _catalogue(options), options, rules, progress)
+    )
+
+
+def _pair(
+    path: Path,
+    cls: UserClass,
+    files: Files,
+    catalogue: Catalogue,
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress,
+) -> Report:
+    try:
+        checkpoint = stored_reading.read_checkpoint(path)
+    except CheckpointError as error:
+        unread = Unread(Site(error.path), error.reason)
+        return Report(unread=(unread,), failed=True, version=VERSION)
+    arrays = {stored.name: stored for stored in checkpoint.arrays}
+    shapes = {name: stored.shape for name, stored in arrays.items()}
+    for alias, real in checkpoint.aliases.items():
+        shapes.setdefault(alias, shapes[real])
+    made, reason = fitted(files, catalogue, cls, shapes)
+    if made is None:
+        alone = auditing.audit_one(lambda: checkpoint, str(path), options, rules, progress)
+        more = Unread(_line(cls.unit.site(cls.node)), f"{cls.name} is not laid beside it: {reason}")
+        return replace(alone, unread=(*alone.unread, more), failed=True)
+    match = matching.match(made.parameters, made.aliases, shapes)
+    if match.foreign:
+        more = Unread(
+            Site(checkpoint.path),
+            f"is no checkpoint of {made.path}:{made.name}: {match.summary()}",
+        )
+        return Report(unread=(more,), failed=True, version=VERSION)
+
+    def stored_of(parameter: Parameter) -> Stored:
+        name = match.names.get(parameter.name)
+        if name is None:
+            raise StopError(f"{parameter.name} is not stored in {checkpoint.path}")
+        return arrays[checkpoint.aliases.get(name, name)]
+
+    try:
+        reading, plan, _ = _planned(made, stored_of, options)
+    except (PlanError, StopError) as error:
+        reading, plan = None, None
+        reason = str(error)
+    if reading is not None and plan is not None and reading.placed:
+        checkpoint = replace(checkpoint, graph=lambda shape: plan)
+    report = auditing.audit_one(lambda: checkpoint, str(path), options, rules, progress)
+    unread = [*report.unread, *_differences(match, made, checkpoint.path)]
+    for why, site in dict.fromkeys(reading.stopped if reading is not None else ((reason, None),)):
+        unread.append(
+            Unread(_line(site or made.site), f"{made.name} is not followed further: {why}")
+        )
+    findings = report.findings
+    if report.networks and report.networks[0].origin is not Origin.TRAINED:
+        tensors = {
+            x.tensor.name: x.tensor for x in report.networks[0].layers if x.tensor is not None
+        }
+        findings += matching.departures(made, match, tensors, rules)
+    failed = report.failed or len(unread) > len(report.unread)
+    return replace(report, findings=findings, unread=tuple(unread), failed=failed)
+
+
+def _differences(match: matching.Match, made: model.Model, path: str) -> list[Unread]:
+    found = [
+        Unread(_line(made.parameters[name].site), f"{made.name} declares {name}; {path} lacks it")
+        for name in match.missing
+    ]
+    found += [
+        Unread(Site(path, tensor=name), f"{made.path}:{made.name} does not declare it")
+        for name in match.extra
+    ]
+    found += [
+        Unread(Site(path, tensor=name), f"has the shape {there}; {made.path} declares {here}")
+        for name, here, there in match.unequal
+    ]
+    return found
+
+
+def fitted(
+    files: Files,
+    catalogue: Catalogue,
+    cls: UserClass,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> tuple[model.Model | None, str]:
+    """Return a model with the sizes that its source leaves open taken from a checkpoint's shapes.
+
+    None with the reason where its constructor cannot be followed.
+    """
+    try:
+        made = model.read(files, catalogue, cls)
+        given = matching.solved(made.parameters, shapes)
+        if made.opened and given:
+            made = model.read(files, catalogue, cls, given)
+            note = ", ".join(f"{key} = {value}" for key, value in given.items())
+            made.notes = (*made.notes, f"by the shapes of the checkpoint: {note}")
+    except StopError as stop:
+        where = "" if stop.site is None or stop.site.line is None else f" (line {stop.site.line})"
+        return None, stop.reason + where
+    return made, ""
+
+
+def classes_matching(
+    path: Path, sources: Sequence[Path], files: Files, options: Options
+) -> list[UserClass]:
+    """Return the model classes of some files whose names and shapes are those of a checkpoint.
+
+    A file is only parsed where its text holds the first word of each stored name.
+    """
+    catalogue = _catalogue(options)
+    try:
+        checkpoint = stored_reading.read_checkpoint(path)
+    except CheckpointError:
+        return []
+    shapes = {stored.name: stored.shape for stored in checkpoint.arrays}
+    for alias, real in checkpoint.aliases.items():
+        shapes.setdefault(alias, shapes[real])
+    words = {name.partition(".")[0] for name in shapes}
+    words = {word for word in words if not word.isdecimal()}
+    found = []
+    for source in sources:
+        try:
+            text = source.read_text(encoding="utf-8-sig", errors="replace")
+        except OSError:
+            continue
+        if "class " not in text or not all(word in text for word in words):
+            continue
+        unit = files.unit(source)
+        if unit is None:
+            continue
+        for cls in model.models(State(files, catalogue), unit):
+            made, _ = fitted(files, catalogue, cls, shapes)
+            if made is not None and matching.match(made.parameters, made.aliases, shapes).exact:
+                found.append(cls)
+    return found
+
+
+def _joined(reports: Sequence[Report], count: int) -> Report:
+    return Report(
+        version=VERSION,
+        findings=tuple(f for r in reports for f in r.findings),
+        unread=tuple(u for r in reports for u in r.unread),
+        networks=tuple(n for r in reports for n in r.networks),
+        files=count,
+        failed=any(r.failed for r in reports),
+    )
+
+
+def explained(text: str, options: Options) -> str:
+    """Return why a parameter, ``FILE.py:Class.path.to.weight``, starts as it does.
+
+    Raises:
+        OptionsError: there is no such file, class or parameter.
+    """
+    from initaudit.reading.explaining import explain
+
+    path, _, rest = text.rpartition(":")
+    name, dot, parameter = rest.partition(".")
+    if not dot or not parameter:
+        raise OptionsError([f"{text}: write FILE.py:Class.parameter, such as net.py:Net.fc.weight"])
+    files, catalogue = Files(), _catalogue(options)
+    cls = classes(files, catalogue, Target(Path(path), name))[0]
+    try:
+        return explain(model.read(files, catalogue, cls), parameter)
+    except StopError as stop:
+        where = "" if stop.site is None else f"{stop.site.path}:{stop.site.line}: "
+        raise OptionsError([f"{where}{name} is not followed: {stop.reason}"]) from None
+    except model.ModelError as error:
+        raise OptionsError([str(error)]) from None

@@ -1,0 +1,1 @@
+"""What is told of a model whose sizes are left open: mean-field arithmetic alone."""
