@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from initaudit import auditing
+from initaudit import auditing, remedy
 from initaudit.catalogue import Catalogue, CatalogueError, load
 from initaudit.checkpoint import reading as stored_reading
 from initaudit.checkpoint.stored import Checkpoint, CheckpointError, Plan, PlanError, Stored
+from initaudit.claims import Hit, finding
 from initaudit.finding import Finding, Report, unexpected
-from initaudit.network import Origin, Site, Unread
+from initaudit.network import Network, Origin, Site, Unread
 from initaudit.options import Options, OptionsError, Progress
-from initaudit.reading import matching, model, realising
+from initaudit.reading import matching, model, predicting, realising
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
 from initaudit.reading.values import Parameter, StopError, UserClass
@@ -139,10 +141,8 @@ def _declared(
         return _left(cls, stop.reason, stop.site)
     for doubt, site in made.doubts.items():
         return _left(cls, f"what its parameters start from is not certain: {doubt}", site)
-    if made.opened and made.open:
-        from initaudit.reading.predicting import predicted
-
-        return predicted(made, rules, options)
+    if made.open:
+        return _by_arithmetic(made, options, rules)
     blocked = realising.obstacle(made.parameters)
     if blocked is not None:
         return _left(cls, *blocked)
@@ -156,6 +156,67 @@ def _declared(
         lambda: checkpoint, made.path, options, rules, progress, Origin.DECLARED
     )
     return _placed(report, made, sites, reading)
+
+
+_JUDGED = {
+    "IA203": ("forward", -1), "IA204": ("forward", 1),
+    "IA205": ("backward", -1), "IA206": ("backward", 1),
+}  # fmt: skip
+"""Rules that arithmetic can settle: which ratio, and whether a small or a large one is a fault."""
+
+
+def _by_arithmetic(made: model.Model, options: Options, rules: Mapping[str, Rule]) -> Report:
+    """Judge a model of open sizes by the moments of its signal, where it is one plain stack."""
+    named = ", ".join(made.opened) or "its sizes"
+    _, stored_of = model.declared(made, options.seed)
+    _, plan, sites = _planned(made, stored_of, options)
+    network = replace(plan.network(()), origin=Origin.DECLARED)
+    told = predicting.predict(network, made.parameters)
+    if told is None:
+        return _left(made.cls, f"{named} left open, and it is no plain stack of layers", made.site)
+    findings = []
+    for key, (which, sign) in _JUDGED.items():
+        rule = rules.get(key)
+        ratio = told.forward if which == "forward" else told.backward
+        if rule is None:
+            continue
+        limit = rule.limits["ratio"]
+        beyond = ratio.hi < limit if sign < 0 else ratio.lo > limit
+        if beyond:
+            value = ratio.hi if sign < 0 else ratio.lo
+            findings.append(_settled(rule, network, told, value, limit, made, sites))
+    bounds = f"signal power x[{told.forward.lo:.3g}, {told.forward.hi:.3g}]"
+    bounds += f", gradient power x[{told.backward.lo:.3g}, {told.backward.hi:.3g}]"
+    text = f"{made.name}: {named} left open: judged by arithmetic alone, {bounds}"
+    note = Unread(_line(made.site), f"{text} over {len(told.hidden)} hidden layers", lost=False)
+    return Report(findings=tuple(findings), unread=(note,), version=VERSION)
+
+
+def _settled(
+    rule: Rule,
+    network: Network,
+    told: predicting.Prediction,
+    ratio: float,
+    limit: float,
+    made: model.Model,
+    sites: Mapping[str, Site],
+) -> Finding:
+    first, last = told.hidden[0], told.hidden[-1]
+    backwards = rule.id in {"IA205", "IA206"}
+    layer = network.layer(first if backwards else last)
+    ends = [math.sqrt(min(q.hi, 1e30)) for q in (told.powers[0], told.powers[-1])]
+    if backwards:
+        ends = [math.sqrt(min(ratio, 1e30)), 1.0]
+    facts = {
+        "ratio": ratio, "first": first, "last": last, "first_std": ends[0], "last_std": ends[1],
+        "layers": len(told.hidden),
+    }  # fmt: skip
+    margin = abs(math.log10(max(ratio, 1e-300) / limit))
+    more, code = remedy.cure(network, layer)
+    hit = Hit(Site(made.path, layer=layer.name), facts, layer, margin=margin)
+    one = finding(rule, hit, more, code)
+    place = _at(Site(made.path, layer=layer.name), made, sites)
+    return replace(one, site=place, excerpts=(_excerpt(place),))
 
 
 def _planned(

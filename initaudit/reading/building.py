@@ -150,7 +150,9 @@ def _weights(
         return
     if spec.op == "transformer":
         return
-    open_ = {name for name, value in told.items() if python.tainted(value)}
+    open_ = {
+        name: getattr(value, "key", "") for name, value in told.items() if python.tainted(value)
+    }
     for name, weight in spec.weights.items():
         there = present(spec, weight, bound)
         if there is None:
@@ -196,7 +198,7 @@ def _told(state: State, spec: LayerSpec, name: str, value: Any) -> Any:
 
 
 def _opened(
-    spec: LayerSpec, weight: LayerWeight, extents: tuple[int | None, ...], open_: set[str]
+    spec: LayerSpec, weight: LayerWeight, extents: tuple[int | None, ...], open_: Mapping[str, str]
 ) -> tuple[int, ...]:
     """Return a shape whose extents are marked where the source leaves them open."""
     roles: list[str | int] = []
@@ -211,7 +213,8 @@ def _opened(
         if extent is None:
             found.append(Open(64))
         else:
-            found.append(Open(extent) if name in open_ else extent)
+            key = open_.get(name, "") if role != "gates" or spec.gates == 1 else ""
+            found.append(Open.of(extent, key) if name in open_ else extent)
     return tuple(found)
 
 

@@ -73,6 +73,7 @@ class Model:
     doubts: Mapping[str, Site | None]
     notes: tuple[str, ...]
     state: State
+    cls: UserClass
     opened: tuple[str, ...] = ()
     readings: dict[Any, Reading] = field(default_factory=dict)
 
@@ -170,7 +171,7 @@ def read(
         parameter.name = name
     return Model(
         cls.name, cls.unit.path, cls.unit.site(cls.node), made, parameters, aliases,
-        dict(state.doubts), tuple(state.notes), state, tuple(opened),
+        dict(state.doubts), tuple(state.notes), state, cls, tuple(opened),
     )  # fmt: skip
 
 
