@@ -213,6 +213,7 @@ def _settled(
     }  # fmt: skip
     margin = abs(math.log10(max(ratio, 1e-300) / limit))
     more, code = remedy.cure(network, layer)
+    more = {**more, "wanted": "its gain / sqrt(fan_in)"}
     hit = Hit(Site(made.path, layer=layer.name), facts, layer, margin=margin)
     one = finding(rule, hit, more, code)
     place = _at(Site(made.path, layer=layer.name), made, sites)
@@ -220,10 +221,10 @@ def _settled(
 
 
 def _planned(
-    made: model.Model, stored_of: model.StoredOf, options: Options
+    made: model.Model, stored_of: model.StoredOf, options: Options, path: str | None = None
 ) -> tuple[model.Reading, Plan, Mapping[str, Site]]:
     reading = model.follow(made, stored_of, options.input_shape)
-    plan, sites = model.planned(made, reading)
+    plan, sites = model.planned(made, reading, path)
     return reading, plan, sites
 
 
@@ -329,7 +330,7 @@ def _pair(
         return arrays[checkpoint.aliases.get(name, name)]
 
     try:
-        reading, plan, _ = _planned(made, stored_of, options)
+        reading, plan, _ = _planned(made, stored_of, options, checkpoint.path)
     except (PlanError, StopError) as error:
         reading, plan = None, None
         reason = str(error)

@@ -59,6 +59,8 @@ def _of_operator(name: str, shape: Sequence[int], *, flat: bool = False) -> list
                 if width % c == 0 and (side := math.isqrt(width // c)) ** 2 * c == width
             ]
             return [*squares, *made] if flat else [*made, *squares]
+        case "matmul" | "mm" if len(numbers) == 2:
+            return [Entry((numbers[0],)), Entry((16, numbers[0]))]
         case "conv2d" | "conv_transpose2d" if len(numbers) == 4:
             return [Entry((_inputs(name, numbers), side, side)) for side in _SIDES]
         case "conv1d" | "conv_transpose1d" if len(numbers) == 3:

@@ -349,11 +349,16 @@ def told(model: Model, reading: Reading) -> tuple[str, ...]:
     return (*model.notes, *shapes, *reading.tape.builder.notes)
 
 
-def planned(model: Model, reading: Reading) -> tuple[Plan, Mapping[str, Site]]:
-    """Return the plan of a followed model's network, and the site of each layer by its name."""
+def planned(
+    model: Model, reading: Reading, path: str | None = None
+) -> tuple[Plan, Mapping[str, Site]]:
+    """Return the plan of a followed model's network, and the site of each layer by its name.
+
+    ``path`` is the file that the network is reported for, the source's own by default.
+    """
     b = reading.tape.builder
     b.notes = list(told(model, reading))
-    plan = finished(b, set(reading.outputs), name=model.name, path=model.path)
+    plan = finished(b, set(reading.outputs), name=model.name, path=path or model.path)
     names = named(b.steps)
     sites: dict[str, Site] = {}
     for number, step in b.steps.items():

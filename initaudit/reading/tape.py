@@ -139,6 +139,8 @@ def _check(name: str, given: tuple[Any, ...]) -> None:
         return
     if name == "linear" and x.shape and x.shape[-1] != weight.shape[-1]:
         raise UnsupportedError(f"its weight of shape {weight.shape} reads a signal of {x.shape}")
+    if name in {"matmul", "mm"} and len(weight.shape) == 2 and x.shape[-1:] != weight.shape[:1]:
+        raise UnsupportedError(f"its matrix of shape {weight.shape} reads a signal of {x.shape}")
     if name in _CHANNELS and len(x.known) == len(weight.shape):
         groups = given[6] if len(given) > 6 and isinstance(given[6], int) else 1
         if x.known[1] != weight.shape[1] * groups or min(x.known[2:]) < 1:
