@@ -19,7 +19,7 @@ from initaudit.options import Options, OptionsError, Progress
 from initaudit.reading import matching, model, predicting, realising
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
-from initaudit.reading.values import Parameter, StopError, UserClass
+from initaudit.reading.values import Parameter, StopError
 from initaudit.rulebook import Rule
 from initaudit.version import VERSION
 
@@ -40,7 +40,7 @@ def target(text: str) -> Target:
     return Target(Path(text))
 
 
-def classes(files: Files, catalogue: Catalogue, wanted: Target) -> list[UserClass]:
+def classes(files: Files, catalogue: Catalogue, wanted: Target) -> list[model.Named]:
     """Return the classes that a target names.
 
     Raises:
@@ -59,7 +59,7 @@ def classes(files: Files, catalogue: Catalogue, wanted: Target) -> list[UserClas
     return found
 
 
-def chosen(files: Files, options: Options) -> UserClass:
+def chosen(files: Files, options: Options) -> model.Named:
     """Return the one class that ``--model`` names.
 
     Raises:
@@ -92,7 +92,7 @@ def audit_declared(
     return _joined(reports, 1)
 
 
-def _guarded(cls: UserClass, audit: partial[Report]) -> Report:
+def _guarded(cls: model.Named, audit: partial[Report]) -> Report:
     """Return a report whatever a source holds: the other models are still judged."""
     try:
         return audit()
@@ -105,7 +105,7 @@ def _guarded(cls: UserClass, audit: partial[Report]) -> Report:
     return _left(cls, reason, None)
 
 
-def _left(cls: UserClass, reason: str, site: Site | None) -> Report:
+def _left(cls: model.Named, reason: str, site: Site | None) -> Report:
     place = site or cls.unit.site(cls.node)
     unread = Unread(_line(place), f"{cls.name} is not judged: {reason}")
     return Report(unread=(unread,), failed=True, version=VERSION)
@@ -130,13 +130,14 @@ def _loaded(folders: tuple[Path, ...]) -> Catalogue:
 def _declared(
     files: Files,
     catalogue: Catalogue,
-    cls: UserClass,
+    cls: model.Named,
     options: Options,
     rules: Mapping[str, Rule],
     progress: Progress,
 ) -> Report:
     try:
         made = model.read(files, catalogue, cls)
+        model.grow(made, options.input_shape)
     except StopError as stop:
         return _left(cls, stop.reason, stop.site)
     for doubt, site in made.doubts.items():
@@ -280,7 +281,7 @@ def _excerpt(site: Site) -> str:
 
 def audit_pair(
     path: Path,
-    cls: UserClass,
+    cls: model.Named,
     files: Files,
     options: Options,
     rules: Mapping[str, Rule],
@@ -294,7 +295,7 @@ def audit_pair(
 
 def _pair(
     path: Path,
-    cls: UserClass,
+    cls: model.Named,
     files: Files,
     catalogue: Catalogue,
     options: Options,
@@ -371,7 +372,7 @@ def _differences(match: matching.Match, made: model.Model, path: str) -> list[Un
 def fitted(
     files: Files,
     catalogue: Catalogue,
-    cls: UserClass,
+    cls: model.Named,
     shapes: Mapping[str, tuple[int, ...]],
 ) -> tuple[model.Model | None, str]:
     """Return a model with the sizes that its source leaves open taken from a checkpoint's shapes.
@@ -393,7 +394,7 @@ def fitted(
 
 def classes_matching(
     path: Path, sources: Sequence[Path], files: Files, options: Options
-) -> list[UserClass]:
+) -> list[model.Named]:
     """Return the model classes of some files whose names and shapes are those of a checkpoint.
 
     A file is only parsed where its text holds the first word of each stored name.

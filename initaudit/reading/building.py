@@ -28,6 +28,7 @@ from initaudit.reading.values import (
 )
 
 _NESTED = 12
+_DATACLASSES = frozenset({"flax.linen.Module", "equinox.Module"})
 _ONE = frozenset({"stride", "padding", "dilation", "groups", "output_padding", "num_groups"})
 _ZERO_ONE = Weights("constant", Interval.point(1.0), Interval.point(0.0))
 _ZEROS = Weights("zeros", Interval.point(0.0), Interval.point(0.0))
@@ -59,18 +60,21 @@ def construct(
                 following.run(state, found, args, keywords, made)
             finally:
                 state.module = kept
+        elif isinstance(made, Module) and kind in _DATACLASSES:
+            _fields(state, made, args, {k: v for k, v in keywords.items() if k != "name"})
         elif isinstance(made, Module):
             begin(state, made, args, keywords)
         else:
             _fields(state, made, args, keywords)
     finally:
         state.building.pop()
-    return made
+    return adopted(state, made, keywords.get("name")) if isinstance(made, Module) else made
 
 
 def _fields(state: State, made: Object, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     """Set the fields of a dataclass, or a named tuple, in their order."""
     names: list[str] = []
+    assert made.cls is not None  # noqa: S101
     for one in reversed(list(objects.lineage(state, made.cls))):
         for statement in one.node.body:
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
@@ -94,7 +98,30 @@ def layer(
     if spec is not None and spec.op in {"buffer", "wrapper", "variable"}:
         return Unknown(f"{full} is not followed")
     made = Module(full, state.at or Site(""), None, spec)
+    title = keywords.get("name")
     begin(state, made, args, keywords)
+    return adopted(state, made, title)
+
+
+def adopted(state: State, made: Module, name: Any = None) -> Module:
+    """Return a module made within a Flax module's call, under the name that Flax gives it.
+
+    The same call made again, for another input, means the module that was made before.
+    """
+    parent = state.module
+    compact = parent is not None and parent.kind == "flax.linen.Module"
+    if parent is None or not compact or state.tape is None or parent.attrs.get("_setup"):
+        return made
+    counts = parent.attrs.setdefault("_counts", {})
+    if not isinstance(name, str):
+        number = counts.get(made.title, 0)
+        counts[made.title] = number + 1
+        name = f"{made.title}_{number}"
+    held = parent.children.get(name)
+    if held is not None:
+        return held
+    made.path = f"{parent.path}.{name}" if parent.path else name
+    parent.children[name] = made
     return made
 
 
@@ -109,10 +136,10 @@ def begin(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[s
 
 def _fill(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     items: list[tuple[str, Any]]
-    if made.kind == "torch.nn.Sequential" and not (len(args) == 1 and isinstance(args[0], dict)):
+    if made.kind in {"torch.nn.Sequential", "flax.nnx.Sequential"} and not (len(args) == 1 and isinstance(args[0], dict)):
         items = [(str(i), item) for i, item in enumerate(args)]
     else:
-        given = args[0] if args else keywords.get("modules")
+        given = args[0] if args else keywords.get("modules", keywords.get("layers"))
         if isinstance(given, Unknown):
             raise StopError(f"the modules of a container are not known: {given.reason}", state.at)
         if isinstance(given, dict):
@@ -149,6 +176,9 @@ def _weights(
         _recurrent(state, made, spec)
         return
     if spec.op == "transformer":
+        return
+    if spec.framework in {"keras", "flax"}:
+        made.attrs.update({f"_{name}": value for name, value in named.items()})
         return
     open_ = {
         name: getattr(value, "key", "") for name, value in told.items() if python.tainted(value)

@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Known
-from initaudit.reading import building, evaluating, following, modules, objects, python, tensors
+from initaudit.reading import (
+    building,
+    evaluating,
+    following,
+    functional,
+    lasting,
+    modules,
+    objects,
+    python,
+    recipes,
+    tensors,
+)
 from initaudit.reading.python import PLAIN
 from initaudit.reading.state import State
 from initaudit.reading.values import (
@@ -92,6 +103,8 @@ def apply(state: State, callee: Any, args: Args, keywords: Keywords, node: ast.A
             return building.construct(state, callee, args, keywords)
         case External(name=name):
             return _external(state, name, args, keywords, node)
+        case Module() if functional.deferred(args):
+            return functional.Deferred(callee, args, keywords)
         case Module():
             return modules.forward(state, callee, args, keywords)
         case Method(subject=subject, name=name):
@@ -136,10 +149,28 @@ def _external(state: State, name: str, args: Args, keywords: Keywords, node: ast
         return tensors.parameter(state, args, keywords)
     if full == "torch.nn.Buffer":
         return tensors.buffer(state, args, keywords)
+    if functional.deferred(args):
+        return functional.of_function(full, args, keywords)
+    if full in {"keras.Input", "keras.layers.Input", "keras.layers.InputLayer"}:
+        return functional.entering(args, keywords)
+    if full == "keras.Model" and (args or keywords):
+        return functional.model(state, args, keywords)
+    if full == "keras.Sequential":
+        return functional.sequential(state, args, keywords)
+    if full.startswith("keras.layers.") and full.rpartition(".")[2] in lasting.PLAIN:
+        return functional.plain_layer(state, full, args, keywords)
     spec = state.catalogue.layer(full)
     if spec is not None or full in objects.CONTAINERS:
         return building.layer(state, full, spec, args, keywords)
     initialiser = state.catalogue.initialiser(full)
+    if initialiser is not None and initialiser.form == "object":
+        return recipes.recipe(initialiser, args, keywords)
+    if initialiser is not None and initialiser.form == "factory" and not full.startswith("torch."):
+        made = recipes.factory(state, initialiser, args, keywords)
+        if not isinstance(made, Unknown):
+            return made
+    if (returned := state.catalogue.returns(full)) is not None:
+        return External(returned)
     if initialiser is not None:
         return tensors.initialise(state, initialiser, args, keywords)
     owner, _, last = full.rpartition(".")

@@ -10,7 +10,7 @@ from initaudit.catalogue import Unknown as NotFolded
 from initaudit.catalogue import argument
 from initaudit.checkpoint.graphs.values import Known, Signal, Weight
 from initaudit.network import Interval
-from initaudit.reading import calling, objects, python, tensors
+from initaudit.reading import calling, functional, objects, python, tensors
 from initaudit.reading.python import PLAIN
 from initaudit.reading.state import State, child
 from initaudit.reading.values import (
@@ -166,6 +166,8 @@ def truth(value: Any) -> bool | None:
 
 def binary(state: State, name: str, left: Any, right: Any) -> Any:
     """Return what an operator makes of two values."""
+    if functional.deferred((left, right)):
+        return functional.Deferred(External(f"operator.{name}"), (left, right), {})
     if isinstance(left, TENSORS) or isinstance(right, TENSORS):
         if name not in _OPERATORS:
             return Unknown(f"the operator {name} of tensors is not followed")

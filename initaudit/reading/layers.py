@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Signal
-from initaudit.reading import evaluating, tensors
+from initaudit.reading import evaluating, lasting, tensors
 from initaudit.reading.state import State
 from initaudit.reading.values import Module, Parameter, StopError, Unknown
 
@@ -19,6 +19,8 @@ def forward(state: State, module: Module, args: Args, keywords: Mapping[str, Any
     spec = module.spec
     op = spec.op if spec is not None else ""
     x = args[0] if args else next(iter(keywords.values()), None)
+    if module.kind.startswith(lasting.FRAMEWORKS):
+        return lasting.forward(state, module, args)
     if op == "attention":
         return _attention(state, module, args, keywords)
     if op in {"lstm", "gru", "rnn"}:

@@ -15,7 +15,7 @@ from initaudit.checkpoint.graphs.naming import named
 from initaudit.checkpoint.graphs.values import Signal
 from initaudit.checkpoint.stored import Plan, Stored
 from initaudit.network import Network, Site
-from initaudit.reading import building, evaluating, following, modules, objects
+from initaudit.reading import building, evaluating, following, modules, objects, standing
 from initaudit.reading.entrance import Entry, candidates
 from initaudit.reading.realising import Realised
 from initaudit.reading.state import BUDGET, State
@@ -35,6 +35,18 @@ from initaudit.reading.values import (
 
 _TRIES = 14
 _WEIGHTED = frozenset({"linear", "conv", "conv_transpose", "embedding", "lstm", "gru", "rnn"})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Variable:
+    """A name at the top of a file that is a model, a function that makes one, or a forward pass."""
+
+    name: str
+    unit: Unit
+    node: ast.stmt
+
+
+Named = UserClass | Variable
 
 
 class ModelError(Exception):
@@ -73,9 +85,23 @@ class Model:
     doubts: Mapping[str, Site | None]
     notes: tuple[str, ...]
     state: State
-    cls: UserClass
+    cls: Named
     opened: tuple[str, ...] = ()
     readings: dict[Any, Reading] = field(default_factory=dict)
+
+    @property
+    def lazy(self) -> bool:
+        """Whether its layers make their weights at the first call, as Keras and Flax do."""
+        return self.module.kind.startswith(("keras", "flax.linen"))
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of a sample that the source itself tells, axes as it has them."""
+        found: Any = self.module.attrs.get("_shape")
+        inputs = self.module.attrs.get("_inputs")
+        if inputs:
+            found = inputs[0].shape
+        return tuple(found) if isinstance(found, tuple) else None
 
     @property
     def open(self) -> bool:
@@ -103,13 +129,15 @@ def unit_of(files: Files, path: Path) -> Unit:
     return unit
 
 
-def find(state: State, unit: Unit, name: str) -> UserClass:
-    """Return a model class by its name.
+def find(state: State, unit: Unit, name: str) -> Named:
+    """Return a model by its name: a class, or what a variable or function at the top is or makes.
 
     Raises:
-        ModelError: there is none, several, or it is no module.
+        ModelError: there is none, several, or it is no model.
     """
     found = unit.classes.get(name, [])
+    if not found and name in unit.table:
+        return Variable(name, unit, unit.table[name])
     if len(found) > 1:
         lines = ", ".join(str(c.node.lineno) for c in found)
         raise ModelError(
@@ -120,7 +148,8 @@ def find(state: State, unit: Unit, name: str) -> UserClass:
         near = difflib.get_close_matches(name, known, 1, 0.3)
         hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}"
         raise ModelError(f"{unit.path} has no model class {name}: {hint}")
-    if objects.kind(state, found[0]) is None:
+    plain = objects.forward_of(state, found[0]) is not None
+    if objects.kind(state, found[0]) is None and not plain:
         raise ModelError(f"{unit.path}: {name} is no module of a framework that is read")
     return found[0]
 
@@ -131,35 +160,51 @@ def models(state: State, unit: Unit) -> list[UserClass]:
     for classes in unit.classes.values():
         for cls in classes:
             if objects.kind(state, cls) is not None:
-                forward = objects.of_class(state, cls, "forward")
-                if isinstance(forward, Function) or objects.kind(state, cls) == (
-                    "torch.nn.Sequential"
-                ):
+                sequential = objects.kind(state, cls) == "torch.nn.Sequential"
+                if sequential or objects.forward_of(state, cls) is not None:
                     found.append(cls)
     return sorted(found, key=lambda cls: cls.node.lineno)
 
 
 def read(
-    files: Files, catalogue: Catalogue, cls: UserClass, given: Mapping[str, Any] | None = None
+    files: Files, catalogue: Catalogue, cls: Named, given: Mapping[str, Any] | None = None
 ) -> Model:
-    """Return a model class with its constructor followed; ``given`` are arguments of it.
+    """Return a model with its constructor followed; ``given`` are arguments of it.
 
     Raises:
         StopError: the constructor leads to an end.
     """
     state = State(files, catalogue)
-    args, opened = _arguments(state, cls)
-    if given:
-        args |= given
-        opened = [name for name in opened if name not in given]
     state.at = cls.unit.site(cls.node)
+    opened: list[str] = []
     try:
-        made = building.construct(state, cls, (), args)
+        if isinstance(cls, Variable):
+            made = standing.of_variable(state, cls.unit, cls.name)
+        else:
+            args, opened = _arguments(state, cls)
+            if given:
+                args |= given
+                opened = [name for name in opened if name not in given]
+            state.at = cls.unit.site(cls.node)
+            made = building.construct(state, cls, (), args)
+            if isinstance(made, Object):
+                made = standing.of_object(state, made)
     except RecursionError:
         raise StopError("it is nested too deeply", state.at) from None
     if not isinstance(made, Module):
         raise StopError("it is no module", state.at)
     _named(made)
+    model = Model(
+        cls.name, cls.unit.path, cls.unit.site(cls.node), made, {}, {}, {}, (), state, cls,
+        tuple(opened),
+    )  # fmt: skip
+    _collect(model)
+    return model
+
+
+def _collect(model: Model) -> None:
+    """Note the parameters that a model has by now."""
+    made, state = model.module, model.state
     parameters = dict(made.named_parameters())
     first = {id(p): name for name, p in parameters.items()}
     aliases = {
@@ -169,10 +214,32 @@ def read(
     }
     for name, parameter in parameters.items():
         parameter.name = name
-    return Model(
-        cls.name, cls.unit.path, cls.unit.site(cls.node), made, parameters, aliases,
-        dict(state.doubts), tuple(state.notes), state, cls, tuple(opened),
-    )  # fmt: skip
+    model.parameters, model.aliases = parameters, aliases
+    model.doubts, model.notes = dict(state.doubts), tuple(state.notes)
+
+
+def grow(model: Model, shape: tuple[int, ...] | None) -> None:
+    """Make the weights of layers that only learn their width from what they read.
+
+    Raises:
+        StopError: the source does not tell what enters, and nor does ``shape``.
+    """
+    if not model.lazy:
+        return
+    shape = shape or model.shape
+    if shape is None:
+        raise StopError(
+            "the shape of its input is not in the source: --input-shape tells it", model.site
+        )
+    follow(model, _alone, shape)
+    _named(model.module)
+    _collect(model)
+    if not model.parameters:
+        raise StopError("no layer with weights was reached", model.site)
+
+
+def _alone(parameter: Parameter) -> Stored:
+    return Realised({parameter.name: parameter}).stored(parameter.name, "")
 
 
 def _named(made: Module) -> None:
@@ -255,6 +322,8 @@ def follow(
     asked: list[list[Entry]] = []
     for number in range(len(inputs)):
         asked.append(candidates(first.tape.first.get(number), model.module))
+    if shape is None:
+        shape = model.shape
     if shape is not None and asked:
         tokens = bool(asked[0] and asked[0][0].tokens)
         asked[0] = [Entry(shape, tokens)]
@@ -280,8 +349,11 @@ def _score(reading: Reading) -> tuple[bool, int]:
 def _inputs(model: Model) -> list[str]:
     """Return the arguments of forward that a caller must give."""
     cls = model.module.cls
-    found = None if cls is None else objects.of_class(model.state, cls, "forward")
-    if not isinstance(found, Function) or isinstance(found.node, ast.Lambda):
+    found = None if cls is None else objects.forward_of(model.state, cls)
+    own = model.module.attrs.get("_function")
+    if isinstance(own, Function) and not isinstance(own.node, ast.Lambda):
+        return [p.arg for p in own.node.args.args][:1] or ["input"]
+    if found is None or isinstance(found.node, ast.Lambda):
         return ["input"]
     given = found.node.args
     plain = [*given.posonlyargs, *given.args][1:]
@@ -336,8 +408,7 @@ def _attempt(
 def objects_forward(model: Model) -> Function | None:
     """Return the forward method of the project that a model has, None where it has none."""
     cls = model.module.cls
-    found = None if cls is None else objects.of_class(model.state, cls, "forward")
-    return found if isinstance(found, Function) else None
+    return None if cls is None else objects.forward_of(model.state, cls)
 
 
 def told(model: Model, reading: Reading) -> tuple[str, ...]:

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Signal
-from initaudit.reading import building, calling, evaluating, following, layers, objects, tensors
+from initaudit.reading import (
+    building,
+    calling,
+    evaluating,
+    following,
+    functional,
+    layers,
+    objects,
+    tensors,
+)
 from initaudit.reading.python import PLAIN
 from initaudit.reading.state import State
 from initaudit.reading.values import (
@@ -56,17 +65,43 @@ def forward(
 def _forward(
     state: State, module: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> Any:
+    own = module.attrs.get("_function")
+    if isinstance(own, Function):
+        return following.run(state, own, args, keywords)
     if module.cls is not None:
-        found = objects.of_class(state, module.cls, "forward")
-        if isinstance(found, Function):
+        found = objects.forward_of(state, module.cls)
+        if found is not None:
+            _set_up(state, module)
             return following.run(state, found, args, keywords, module)
-    if module.kind == "torch.nn.Sequential":
+    if module.kind in {"keras.Model", "keras.Sequential"} and "_outputs" in module.attrs:
+        return functional.run(state, module, args)
+    if module.kind in SEQUENTIAL:
         value = args[0] if args else None
         for child in module.children.values():
             if child is not None:
                 value = forward(state, child, (value,), {})
         return value
     return layers.forward(state, module, args, keywords)
+
+
+SEQUENTIAL = frozenset(
+    {"torch.nn.Sequential", "keras.Sequential", "flax.linen.Sequential", "flax.nnx.Sequential"}
+)
+
+
+def _set_up(state: State, module: Module) -> None:
+    """Begin a call of a Flax module: its counts start anew, its setup() runs once."""
+    module.attrs["_counts"] = {}
+    if module.kind != "flax.linen.Module" or module.cls is None or module.attrs.get("_ready"):
+        return
+    module.attrs["_ready"] = True
+    setup = objects.of_class(state, module.cls, "setup")
+    if isinstance(setup, Function):
+        module.attrs["_setup"] = True
+        following.run(state, setup, (), {}, module)
+        module.attrs.pop("_setup")
+        for path, inner in module.named_modules(module.path):
+            inner.path = path
 
 
 def is_a(state: State, value: Any, kind: Any) -> bool | None:
@@ -208,6 +243,11 @@ def method(
             return dict(module.named_modules()).get(args[0], Unknown("there is no such module"))
         case "forward":
             return forward(state, module, args, keywords)
+        case "add" if module.kind == "keras.Sequential" and args:
+            functional.add(module, args[0])
+            return None
+        case "compile" | "summary" | "build" | "fit":
+            return None
         case "append" | "extend" | "insert" | "keys" | "values" | "items" | "get" | "update":
             return _container(state, module, name, args)
         case "load_state_dict":

@@ -39,6 +39,18 @@ _MODULES = {
     "pytorch_lightning.core.lightning.LightningModule": "torch", "torch.jit.ScriptModule": "torch",
 }  # fmt: skip
 CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
+FORWARD = ("forward", "call", "__call__")
+"""What frameworks call the forward pass: PyTorch, Keras, and Flax and Equinox."""
+
+
+def forward_of(state: State, cls: UserClass) -> Function | None:
+    """Return the forward pass that a class of the project defines, None where it has none."""
+    for wanted in FORWARD:
+        found = of_class(state, cls, wanted)
+        if isinstance(found, Function):
+            return found
+    return None
+
 _WAITING = object()
 
 
@@ -190,7 +202,7 @@ def kind(state: State, cls: UserClass) -> str | None:
             if isinstance(base, External):
                 full = state.catalogue.canonical(base.name)
                 if full in _MODULES or state.catalogue.layer(full) is not None:
-                    return full
+                    return full if full != "keras.layers.Layer" else "keras.Model"
                 if base.name.rpartition(".")[2].endswith(("Module", "Model")):
                     guess = base.name
     return guess

@@ -31,6 +31,9 @@ from initaudit.reading.values import (
 HELD = (Parameter, View)
 _EMPTY = Weights("unknown", Interval.unknown(), Interval(0.0, math.inf))
 _FACTORIES = frozenset({"arange", "linspace", "tensor", "as_tensor", "from_numpy", "eye"})
+_OTHER = {"dot": "matmul", "concatenate": "cat", "square": "square", "swish": "silu",
+          "hard_sigmoid": "hardsigmoid", "hard_swish": "hardswish", "ravel": "flatten",
+          "power": "pow", "subtract": "sub", "divide": "div"}  # fmt: skip
 _SHAPED = frozenset({"zeros", "ones", "full", "empty", "rand", "randn", "normal"})
 _SHAPED |= {f"{n}_like" for n in ("zeros", "ones", "full", "empty", "rand", "randn")}
 _SHAPED |= {"Tensor", "FloatTensor"}
@@ -112,8 +115,19 @@ def _mapped(drawn: Drawn, weights: Weights, change: Any) -> Drawn:
 def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
     """Return what a function outside of the project gives."""
     owner, _, last = full.rpartition(".")
-    if not owner.startswith(("torch", "numpy")):
+    if not owner.startswith(("torch", "numpy", "jax", "flax", "keras", "tensorflow")):
         return Unknown(f"{full} is not known")
+    if owner.startswith(("jax", "flax")) and last == "gelu":
+        keywords = {"approximate": "tanh", **keywords}
+    last = _OTHER.get(last, last)
+    if last in {"max_pool", "avg_pool"} and args and isinstance(args[0], Signal):
+        from initaudit.reading import lasting
+
+        given = dict(zip(("x", "size", "strides"), args, strict=False)) | dict(keywords)
+        size = given.get("window_shape", given.get("size"))
+        return lasting.pooled(state, args[0], last, size, given.get("strides") or 1)
+    if owner.startswith(("jax", "flax", "keras")) and last in {"softmax", "log_softmax"}:
+        return method(state, args[0], last, (-1,), {})
     if owner == "torch" and last in _SHAPED:
         return _shaped(state, last, args, keywords)
     if last in {"arange", "linspace", "eye", "tensor", "as_tensor", "from_numpy", "array"}:
@@ -140,6 +154,7 @@ def method(
             return early[0]
         args = (subject, *args)
         name = name if name in functions.TABLE else name.rstrip("_")
+        name = _OTHER.get(name, name)
         if name in functions.VARIADIC and len(args) > 1 and not isinstance(args[1], tuple | list):
             args = (args[0], tuple(args[1:]))
     entry = functions.TABLE.get(name)
