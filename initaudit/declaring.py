@@ -224,7 +224,7 @@ def _settled(
 def _planned(
     made: model.Model, stored_of: model.StoredOf, options: Options, path: str | None = None
 ) -> tuple[model.Reading, Plan, Mapping[str, Site]]:
-    reading = model.follow(made, stored_of, options.input_shape)
+    reading = model.follow(made, stored_of, options.input_shape or made.entered)
     plan, sites = model.planned(made, reading, path)
     return reading, plan, sites
 
@@ -311,7 +311,7 @@ def _pair(
     shapes = {name: stored.shape for name, stored in arrays.items()}
     for alias, real in checkpoint.aliases.items():
         shapes.setdefault(alias, shapes[real])
-    made, reason = fitted(files, catalogue, cls, shapes)
+    made, reason = fitted(files, catalogue, cls, shapes, options.input_shape)
     if made is None:
         alone = auditing.audit_one(lambda: checkpoint, str(path), options, rules, progress)
         more = Unread(_line(cls.unit.site(cls.node)), f"{cls.name} is not laid beside it: {reason}")
@@ -374,13 +374,16 @@ def fitted(
     catalogue: Catalogue,
     cls: model.Named,
     shapes: Mapping[str, tuple[int, ...]],
+    shape: tuple[int, ...] | None = None,
 ) -> tuple[model.Model | None, str]:
     """Return a model with the sizes that its source leaves open taken from a checkpoint's shapes.
 
-    None with the reason where its constructor cannot be followed.
+    ``shape`` is that of an input. None with the reason where its constructor cannot be followed.
     """
     try:
         made = model.read(files, catalogue, cls)
+        if made.lazy:
+            return _grown(files, catalogue, cls, shapes, shape or made.shape)
         given = matching.solved(made.parameters, shapes)
         if made.opened and given:
             made = model.read(files, catalogue, cls, given)
@@ -390,6 +393,34 @@ def fitted(
         where = "" if stop.site is None or stop.site.line is None else f" (line {stop.site.line})"
         return None, stop.reason + where
     return made, ""
+
+
+def _grown(
+    files: Files,
+    catalogue: Catalogue,
+    cls: model.Named,
+    shapes: Mapping[str, tuple[int, ...]],
+    shape: tuple[int, ...] | None,
+) -> tuple[model.Model | None, str]:
+    """Return a model whose layers take their width from the input, told by a checkpoint's kernels.
+
+    Raises:
+        StopError: its source does not tell how its layers are made.
+    """
+    matrices = [(there[-2],) for there in shapes.values() if len(there) == 2]
+    images = [(16, 16, there[-2]) for there in shapes.values() if len(there) == 4]
+    tried = [shape] if shape is not None else list(dict.fromkeys([*images, *matrices]))
+    best = None
+    for entry in tried:
+        made = model.read(files, catalogue, cls)
+        model.grow(made, entry)
+        best = best or made
+        if matching.match(made.parameters, made.aliases, shapes).exact:
+            made.entered = entry
+            return made, ""
+    if best is None:
+        return None, "the shape of its input is not in the source: --input-shape tells it"
+    return best, ""
 
 
 def classes_matching(

@@ -136,7 +136,9 @@ def begin(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[s
 
 def _fill(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     items: list[tuple[str, Any]]
-    if made.kind in {"torch.nn.Sequential", "flax.nnx.Sequential"} and not (len(args) == 1 and isinstance(args[0], dict)):
+    if made.kind in {"torch.nn.Sequential", "flax.nnx.Sequential"} and not (
+        len(args) == 1 and isinstance(args[0], dict)
+    ):
         items = [(str(i), item) for i, item in enumerate(args)]
     else:
         given = args[0] if args else keywords.get("modules", keywords.get("layers"))
@@ -179,6 +181,10 @@ def _weights(
         return
     if spec.framework in {"keras", "flax"}:
         made.attrs.update({f"_{name}": value for name, value in named.items()})
+        if made.kind.startswith("flax.nnx"):
+            from initaudit.reading import lasting
+
+            lasting.make(state, made, spec, 0)
         return
     open_ = {
         name: getattr(value, "key", "") for name, value in told.items() if python.tainted(value)

@@ -149,7 +149,7 @@ def _external(state: State, name: str, args: Args, keywords: Keywords, node: ast
         return tensors.parameter(state, args, keywords)
     if full == "torch.nn.Buffer":
         return tensors.buffer(state, args, keywords)
-    if functional.deferred(args):
+    if functional.deferred(args) and full not in {"keras.Sequential", "keras.Model"}:
         return functional.of_function(full, args, keywords)
     if full in {"keras.Input", "keras.layers.Input", "keras.layers.InputLayer"}:
         return functional.entering(args, keywords)

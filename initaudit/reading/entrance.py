@@ -59,7 +59,7 @@ def _of_operator(name: str, shape: Sequence[int], *, flat: bool = False) -> list
                 if width % c == 0 and (side := math.isqrt(width // c)) ** 2 * c == width
             ]
             return [*squares, *made] if flat else [*made, *squares]
-        case "matmul" | "mm" if len(numbers) == 2:
+        case "matmul" | "mm" | "addmm" if len(numbers) == 2:
             return [Entry((numbers[0],)), Entry((16, numbers[0]))]
         case "conv2d" | "conv_transpose2d" if len(numbers) == 4:
             return [Entry((_inputs(name, numbers), side, side)) for side in _SIDES]
@@ -88,6 +88,9 @@ def _weighted(module: Module) -> Iterator[tuple[str, tuple[int, ...]]]:
     names = {"linear": "linear", "embedding": "embedding", "layer_norm": "layer_norm",
              "lstm": "lstm", "gru": "gru", "rnn": "rnn_tanh"}  # fmt: skip
     for one in module.modules():
+        kernel = one.params.get("kernel")
+        if kernel is not None and len(kernel.shape) == 2:
+            yield "linear", kernel.shape[::-1]
         weight = one.params.get("weight") or one.params.get("weight_ih_l0")
         if one.spec is None or weight is None:
             continue

@@ -81,9 +81,7 @@ def model(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> M
     return made
 
 
-def sequential(
-    state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> Module:
+def sequential(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Module:
     """Return ``keras.Sequential([...])``."""
     made = Module("keras.Sequential", state.at or Site(""))
     listed = args[0] if args else keywords.get("layers", [])

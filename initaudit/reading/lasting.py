@@ -12,6 +12,7 @@ from initaudit.catalogue import LayerSpec, LayerWeight, present
 from initaudit.checkpoint.graphs import modules as made_of
 from initaudit.checkpoint.graphs import moving, selecting
 from initaudit.checkpoint.graphs.values import Signal, UnsupportedError, Weight
+from initaudit.network import Interval, Weights
 from initaudit.reading import building, evaluating, recipes, tensors
 from initaudit.reading.state import State
 from initaudit.reading.values import Event, External, Module, Parameter, StopError, Unknown
@@ -43,7 +44,7 @@ def forward(state: State, module: Module, args: tuple[Any, ...]) -> Any:
     if spec is None:
         return _plain(state, module, x)
     if spec.weights:
-        _weights(state, module, spec, x)
+        make(state, module, spec, tensors.shape(x)[-1] if spec.op != "embedding" else 0)
     match spec.op:
         case "linear":
             made = _linear(state, module, x)
@@ -100,12 +101,11 @@ def _activation(state: State, module: Module, x: Signal) -> Any:
     return tensors.method(state, x, str(function), (), {})
 
 
-def _weights(state: State, module: Module, spec: LayerSpec, x: Signal) -> None:
+def make(state: State, module: Module, spec: LayerSpec, width: int) -> None:
     """Make the weights of a layer for the width of what it reads, unless it has them."""
     if module.attrs.get("_made"):
         return
     module.attrs["_made"] = True
-    width = tensors.shape(x)[-1] if spec.op != "embedding" else 0
     framework = spec.framework if spec.framework in FRAMEWORKS else "flax"
     for name, weight in spec.weights.items():
         if present(spec, weight, module.bound) is False:
@@ -128,6 +128,17 @@ def _weights(state: State, module: Module, spec: LayerSpec, x: Signal) -> None:
             parameter.chain.append(recipes.event(chosen, parameter, text))
         module.params[name] = parameter
         state.made.append(parameter)
+    if spec.op == "batch_norm" and framework == "keras":
+        _statistics(module, width)
+
+
+def _statistics(module: Module, width: int) -> None:
+    for name, law, number in (("moving_mean", "zeros", 0.0), ("moving_variance", "constant", 1.0)):
+        weights = Weights(law, Interval.point(number), Interval.point(0.0))
+        full = f"{module.path}.{name}" if module.path else name
+        held = Parameter((width,), [], module.site, name, full, buffer=True, trained=False)
+        held.chain.append(recipes.event(recipes.Recipe(law, weights), held, "the default"))
+        module.params[name] = held
 
 
 def _of_table(chosen: recipes.Recipe, parameter: Parameter, text: str) -> Event:
@@ -135,9 +146,7 @@ def _of_table(chosen: recipes.Recipe, parameter: Parameter, text: str) -> Event:
     return replace(made, text=text)
 
 
-def _shape(
-    module: Module, spec: LayerSpec, weight: LayerWeight, width: int
-) -> tuple[int, ...]:
+def _shape(module: Module, spec: LayerSpec, weight: LayerWeight, width: int) -> tuple[int, ...]:
     found: list[int] = []
     outputs = evaluating.plain(module, spec.outputs) if spec.outputs else width
     groups = evaluating.plain(module, spec.groups) if spec.groups else 1
@@ -183,9 +192,7 @@ def _conv(state: State, module: Module, spec: LayerSpec, x: Signal) -> Any:
     assert tape is not None and kernel is not None  # noqa: S101, PT018
     window = kernel.shape[:-2]
     dims = len(window)
-    each = {
-        name: _each(module, spec.options.get(name), dims) for name in ("stride", "dilation")
-    }
+    each = {name: _each(module, spec.options.get(name), dims) for name in ("stride", "dilation")}
     groups = evaluating.plain(module, spec.groups) if spec.groups else 1
     b = tape.builder
     rank = dims + 2

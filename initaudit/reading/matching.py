@@ -60,8 +60,12 @@ def match(parameters: Mapping[str, Parameter], aliases: Mapping[str, str], shape
 
     Buffers that a state dict may lack, such as counters of batches, are not missed.
     """
-    prefix = _prefix(parameters, shapes)
-    there = {name.removeprefix(prefix): name for name in shapes}
+    plain = {name.replace("/", "."): name for name in shapes}
+    prefix = _prefix(parameters, plain)
+    there = {short.removeprefix(prefix): name for short, name in plain.items()}
+    ordered = _by_order(parameters, there, shapes)
+    if ordered is not None:
+        return ordered
     names: dict[str, str] = {}
     missing: list[str] = []
     unequal: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
@@ -82,7 +86,31 @@ def match(parameters: Mapping[str, Parameter], aliases: Mapping[str, str], shape
     return Match(names, tuple(missing), extra, tuple(unequal))
 
 
-def _prefix(parameters: Mapping[str, Parameter], shapes: Shapes) -> str:
+def _by_order(
+    parameters: Mapping[str, Parameter], there: Mapping[str, str], shapes: Shapes
+) -> Match | None:
+    """Lay parameters beside arrays of other names one by one, where all shapes agree in order.
+
+    Keras numbers the names of layers through a process, so that they are not in the source.
+    """
+    known = sum(name in there for name in parameters)
+    if known == len(parameters) or len(there) != len(parameters):
+        return None
+    pairs = list(zip(parameters.items(), there.values(), strict=True))
+    same = all(
+        p.shape == shapes[stored] and name.rpartition(".")[2] == _last(stored)
+        for (name, p), stored in pairs
+    )
+    if not same:
+        return None
+    return Match({name: stored for (name, _), stored in pairs}, (), (), ())
+
+
+def _last(name: str) -> str:
+    return name.replace("/", ".").rpartition(".")[2].partition(":")[0]
+
+
+def _prefix(parameters: Mapping[str, Parameter], shapes: Mapping[str, str]) -> str:
     """Return what wrappers put before all names (``module.``), empty where they put nothing."""
     if not shapes or any(name in parameters for name in shapes):
         return ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from initaudit.catalogue import Catalogue
 from initaudit.checkpoint.graphs.build import finished
 from initaudit.checkpoint.graphs.naming import named
-from initaudit.checkpoint.graphs.values import Signal
+from initaudit.checkpoint.graphs.values import Signal, UnsupportedError
 from initaudit.checkpoint.stored import Plan, Stored
 from initaudit.network import Network, Site
 from initaudit.reading import building, evaluating, following, modules, objects, standing
@@ -87,7 +87,7 @@ class Model:
     state: State
     cls: Named
     opened: tuple[str, ...] = ()
-    readings: dict[Any, Reading] = field(default_factory=dict)
+    entered: tuple[int, ...] | None = None
 
     @property
     def lazy(self) -> bool:
@@ -398,6 +398,8 @@ def _attempt(
             stopped.append((reason, state.at))
     except StopError as stop:
         stopped.append((stop.reason, stop.site or state.at))
+    except UnsupportedError as error:
+        stopped.append((str(error), state.at))
     except RecursionError:
         stopped.append(("it is nested too deeply", state.at))
     stopped = [*state.tape.broken, *stopped]

@@ -51,6 +51,7 @@ def forward_of(state: State, cls: UserClass) -> Function | None:
             return found
     return None
 
+
 _WAITING = object()
 
 

@@ -120,7 +120,8 @@ class Tape:
     def _meet(self, name: str, given: tuple[Any, ...]) -> None:
         for value in given:
             if isinstance(value, Signal) and self.builder.steps[value.step].op == "input":
-                shape = next((v.stored.shape for v in given if isinstance(v, Weight)), ())
+                shapes = [v.stored.shape for v in given if isinstance(v, Weight)]
+                shape = max(shapes, key=len, default=())
                 grouped = name in _CHANNELS and len(given) > 6 and isinstance(given[6], int)
                 if grouped and len(shape) > 1:
                     shape = (shape[0], shape[1] * given[6], *shape[2:])
@@ -132,6 +133,8 @@ _CHANNELS = {"conv1d": 1, "conv2d": 1, "conv3d": 1}
 
 def _check(name: str, given: tuple[Any, ...]) -> None:
     """Raise UnsupportedError where a weight does not fit the signal that it reads."""
+    if name == "addmm" and len(given) == 3:
+        name, given = "matmul", given[1:]
     if len(given) < 2 or not isinstance(given[0], Signal) or given[0].shape is None:
         return
     x, weight = given[0], given[1]
