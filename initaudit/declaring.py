@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from initaudit import auditing, remedy
 from initaudit.catalogue import Catalogue, CatalogueError, load
 from initaudit.checkpoint import reading as stored_reading
 from initaudit.checkpoint.stored import Checkpoint, CheckpointError, Plan, PlanError, Stored
 from initaudit.claims import Hit, finding
-from initaudit.finding import Finding, Report, unexpected
+from initaudit.finding import Fact, Finding, Report, unexpected
 from initaudit.network import Network, Origin, Site, Unread
-from initaudit.options import Options, OptionsError, Progress
+from initaudit.options import Options, OptionsError, Progress, rules_for
 from initaudit.reading import matching, model, predicting, realising
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
@@ -53,7 +54,7 @@ def classes(files: Files, catalogue: Catalogue, wanted: Target) -> list[model.Na
             return [model.find(state, unit, wanted.name)]
     except model.ModelError as error:
         raise OptionsError([f"model: {error}"]) from None
-    found = model.models(state, unit)
+    found: list[model.Named] = [*model.models(state, unit)]
     if not found:
         raise OptionsError([f"model: {wanted.path} has no model class of a framework"])
     return found
@@ -98,6 +99,8 @@ def _guarded(cls: model.Named, audit: partial[Report]) -> Report:
         return audit()
     except (OptionsError, CheckpointError):
         raise
+    except StopError as stop:
+        return _left(cls, stop.reason, stop.site)
     except RecursionError:
         reason = "it is nested too deeply"
     except Exception as error:
@@ -208,7 +211,7 @@ def _settled(
     ends = [math.sqrt(min(q.hi, 1e30)) for q in (told.powers[0], told.powers[-1])]
     if backwards:
         ends = [math.sqrt(min(ratio, 1e30)), 1.0]
-    facts = {
+    facts: dict[str, Fact] = {
         "ratio": ratio, "first": first, "last": last, "first_std": ends[0], "last_std": ends[1],
         "layers": len(told.hidden),
     }  # fmt: skip
@@ -307,8 +310,7 @@ def _pair(
     except CheckpointError as error:
         unread = Unread(Site(error.path), error.reason)
         return Report(unread=(unread,), failed=True, version=VERSION)
-    arrays = {stored.name: stored for stored in checkpoint.arrays}
-    shapes = {name: stored.shape for name, stored in arrays.items()}
+    shapes = {stored.name: stored.shape for stored in checkpoint.arrays}
     for alias, real in checkpoint.aliases.items():
         shapes.setdefault(alias, shapes[real])
     made, reason = fitted(files, catalogue, cls, shapes, options.input_shape)
@@ -323,6 +325,46 @@ def _pair(
             f"is no checkpoint of {made.path}:{made.name}: {match.summary()}",
         )
         return Report(unread=(more,), failed=True, version=VERSION)
+    return _beside(checkpoint, made, match, options, rules, progress)
+
+
+def _beside(
+    checkpoint: Checkpoint,
+    made: model.Model,
+    match: matching.Match,
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress,
+) -> Report:
+    """Judge a checkpoint in the network of a model that fits it."""
+    path, reason = checkpoint.path, ""
+    stored_of = _stored(checkpoint, match)
+    reading = None
+    try:
+        reading, plan, _ = _planned(made, stored_of, options, path)
+        if reading.placed:
+            checkpoint = replace(checkpoint, graph=lambda shape: plan)
+    except (PlanError, StopError) as error:
+        reason = str(error)
+    report = auditing.audit_one(lambda: checkpoint, path, options, rules, progress)
+    left = _differences(match, made, path)
+    for why, site in dict.fromkeys(reading.stopped if reading is not None else ((reason, None),)):
+        text = f"{made.name} is not followed further: {why}"
+        left.append(Unread(_line(site or made.site), text))
+    findings = report.findings
+    if report.networks and report.networks[0].origin is not Origin.TRAINED:
+        tensors = {
+            x.tensor.name: x.tensor for x in report.networks[0].layers if x.tensor is not None
+        }
+        findings += matching.departures(made, match, tensors, rules)
+    return replace(
+        report, findings=findings, unread=(*report.unread, *left),
+        failed=report.failed or bool(left),
+    )  # fmt: skip
+
+
+def _stored(checkpoint: Checkpoint, match: matching.Match) -> model.StoredOf:
+    arrays = {stored.name: stored for stored in checkpoint.arrays}
 
     def stored_of(parameter: Parameter) -> Stored:
         name = match.names.get(parameter.name)
@@ -330,27 +372,33 @@ def _pair(
             raise StopError(f"{parameter.name} is not stored in {checkpoint.path}")
         return arrays[checkpoint.aliases.get(name, name)]
 
+    return stored_of
+
+
+def audit_live(obj: Any, arrays: Mapping[str, Any], options: Options) -> Report | None:
+    """Judge a live module of PyTorch by its weights and its source; None where that is not read.
+
+    Nothing of it is run: its class is found in its file as text, and its attributes are looked at.
+    """
+    from initaudit.checkpoint.memory import from_mapping
+    from initaudit.reading.living import of_live
+
+    rules, files = rules_for(options), Files()
     try:
-        reading, plan, _ = _planned(made, stored_of, options, checkpoint.path)
-    except (PlanError, StopError) as error:
-        reading, plan = None, None
-        reason = str(error)
-    if reading is not None and plan is not None and reading.placed:
-        checkpoint = replace(checkpoint, graph=lambda shape: plan)
-    report = auditing.audit_one(lambda: checkpoint, str(path), options, rules, progress)
-    unread = [*report.unread, *_differences(match, made, checkpoint.path)]
-    for why, site in dict.fromkeys(reading.stopped if reading is not None else ((reason, None),)):
-        unread.append(
-            Unread(_line(site or made.site), f"{made.name} is not followed further: {why}")
-        )
-    findings = report.findings
-    if report.networks and report.networks[0].origin is not Origin.TRAINED:
-        tensors = {
-            x.tensor.name: x.tensor for x in report.networks[0].layers if x.tensor is not None
-        }
-        findings += matching.departures(made, match, tensors, rules)
-    failed = report.failed or len(unread) > len(report.unread)
-    return replace(report, findings=findings, unread=tuple(unread), failed=failed)
+        made = of_live(State(files, _catalogue(options)), obj)
+        checkpoint = from_mapping(arrays, type(obj).__name__)
+        shapes = {stored.name: stored.shape for stored in checkpoint.arrays}
+        for alias, real in checkpoint.aliases.items():
+            shapes.setdefault(alias, shapes[real])
+        match = matching.match(made.parameters, made.aliases, shapes)
+        if not match.exact:
+            return None
+        reading = model.follow(made, _stored(checkpoint, match), options.input_shape)
+        if reading.stopped:
+            return None
+        return _beside(checkpoint, made, match, options, rules, auditing.quiet)
+    except (StopError, CheckpointError, RecursionError, model.ModelError):
+        return None
 
 
 def _differences(match: matching.Match, made: model.Model, path: str) -> list[Unread]:
@@ -440,7 +488,7 @@ def classes_matching(
         shapes.setdefault(alias, shapes[real])
     words = {name.partition(".")[0] for name in shapes}
     words = {word for word in words if not word.isdecimal()}
-    found = []
+    found: list[model.Named] = []
     for source in sources:
         try:
             text = source.read_text(encoding="utf-8-sig", errors="replace")

@@ -61,7 +61,8 @@ KERAS_FILE, FLAX_FILE, NUMPY_FILE = (
 def agree(path: Path, name: str, arrays: dict[str, Any], tmp_path: Path, **options: Any) -> None:
     """Compare what the source declares with a checkpoint of these arrays, laid beside it."""
     file = tmp_path / "model.npz"
-    np.savez(file, **{key: np.asarray(value, np.float32) for key, value in arrays.items()})
+    stored_arrays: dict[str, Any] = {k: np.asarray(v, np.float32) for k, v in arrays.items()}
+    np.savez(file, **stored_arrays)
     source = declared(path, name, Options(samples=SAMPLES, **options))
     told = Options(samples=SAMPLES, model=f"{path}:{name}", **options)
     stored = run([file], told)

@@ -29,7 +29,7 @@ LAYERS = (
     {"running"},
     {"report"},
     {"config", "baseline", "fixing", "terminal"},
-    {"cli"},
+    {"cli", "pytest_plugin"},
     {"__main__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

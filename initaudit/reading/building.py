@@ -48,7 +48,7 @@ def construct(
     site = state.at or cls.unit.site(cls.node)
     for stranger in objects.strangers(state, cls) if kind is not None else ():
         state.doubt(f"the base {stranger} of {cls.name} is not known", cls.unit.site(cls.node))
-    made: Module | Object = (
+    made: Any = (
         Object(cls) if kind is None else Module(kind, site, cls, state.catalogue.layer(kind))
     )
     found = objects.of_class(state, cls, "__init__")
@@ -71,7 +71,7 @@ def construct(
     return adopted(state, made, keywords.get("name")) if isinstance(made, Module) else made
 
 
-def _fields(state: State, made: Object, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+def _fields(state: State, made: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     """Set the fields of a dataclass, or a named tuple, in their order."""
     names: list[str] = []
     assert made.cls is not None  # noqa: S101
@@ -249,7 +249,7 @@ def _opened(
         if extent is None:
             found.append(Open(64))
         else:
-            key = open_.get(name, "") if role != "gates" or spec.gates == 1 else ""
+            key = open_.get(name or "", "") if role != "gates" or spec.gates == 1 else ""
             found.append(Open.of(extent, key) if name in open_ else extent)
     return tuple(found)
 

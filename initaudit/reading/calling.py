@@ -351,25 +351,50 @@ def _numel(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
     return tensors.method(state, args[0], "numel", (), {}) if args else None
 
 
+def _no(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
+    return False
+
+
 def _istensor(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
     value = args[0] if args else None
     return value if isinstance(value, Unknown) else isinstance(value, evaluating.TENSORS)
 
 
 _SPECIAL: Mapping[str, Callable[[State, Args, Keywords, ast.AST], Any]] = {
-    "isinstance": _isinstance, "issubclass": _issubclass, "getattr": _getattr, "setattr": _setattr, "hasattr": _hasattr,
-    "type": _type, "map": _map, "print": _nothing, "callable": _callable,
-    "dir": _dir, "os.environ.get": _environment, "os.getenv": _environment, "functools.partial": _partial, "copy.deepcopy": _deepcopy, "eval": _meta, "exec": _meta,
-    "torch.utils.checkpoint.checkpoint": _checkpointed, "types.SimpleNamespace": _namespace,
-    "torch.no_grad": _nothing, "torch.enable_grad": _nothing, "warnings.warn": _nothing,
-    "torch.manual_seed": _nothing, "torch._assert": _assert, "typing.cast": lambda s, a, k, n: a[1],
-    "torch.nn.utils.weight_norm": _first, "torch.jit.is_scripting": lambda s, a, k, n: False,
-    "torch.jit.is_tracing": lambda s, a, k, n: False, "torch.is_grad_enabled":
-    lambda s, a, k, n: False, "torch.is_tensor": _istensor,
-    "torch.jit.script": _first, "torch.compile": _first,
-    "torch.is_autocast_enabled": lambda s, a, k, n: False,
-    "torch.compiler.is_compiling": lambda s, a, k, n: False,
+    "isinstance": _isinstance,
+    "issubclass": _issubclass,
+    "getattr": _getattr,
+    "setattr": _setattr,
+    "hasattr": _hasattr,
+    "type": _type,
+    "map": _map,
+    "print": _nothing,
+    "callable": _callable,
+    "dir": _dir,
+    "os.environ.get": _environment,
+    "os.getenv": _environment,
+    "functools.partial": _partial,
+    "copy.deepcopy": _deepcopy,
+    "eval": _meta,
+    "exec": _meta,
+    "torch.utils.checkpoint.checkpoint": _checkpointed,
+    "types.SimpleNamespace": _namespace,
+    "torch.no_grad": _nothing,
+    "torch.enable_grad": _nothing,
+    "warnings.warn": _nothing,
+    "torch.manual_seed": _nothing,
+    "torch._assert": _assert,
+    "typing.cast": lambda s, a, k, n: a[1],
+    "torch.jit.is_scripting": _no,
+    "torch.jit.is_tracing": _no,
+    "torch.is_grad_enabled": _no,
+    "torch.is_autocast_enabled": _no,
+    "torch.compiler.is_compiling": _no,
+    "torch.is_tensor": _istensor,
+    "torch.jit.script": _first,
+    "torch.compile": _first,
     "torch.nn.init.calculate_gain": lambda s, a, k, n: tensors.gain(s, a, k),
-}  # fmt: skip
+}
+
 
 __all__ = ["Known", "apply", "expression"]

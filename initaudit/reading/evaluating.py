@@ -266,8 +266,9 @@ def _within(left: Any, right: Any, name: str) -> Any:
         return name == "In"
     if not isinstance(right, PLAIN) or isinstance(left, Unknown):
         return Unknown("whether it is in there is not known")
+    inside: Any = right
     try:
-        return (left in right) is (name == "In")
+        return (left in inside) is (name == "In")
     except TypeError:
         return Unknown("whether it is in there is not known")
 

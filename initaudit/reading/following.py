@@ -94,10 +94,10 @@ def _bind(
     for parameter in (*plain, *given.kwonlyargs):
         if parameter.arg in left:
             scope.names[parameter.arg] = left.pop(parameter.arg)
-    for parameter, default in defaults(function.node):
-        if parameter not in scope.names:
+    for name, default in defaults(function.node):
+        if name not in scope.names:
             outer = function.outer or Scope(function.unit)
-            scope.names[parameter] = evaluating.evaluate(state, outer, default)
+            scope.names[name] = evaluating.evaluate(state, outer, default)
     for parameter in (*plain, *given.kwonlyargs):
         if parameter.arg not in scope.names:
             reason = f"the argument {parameter.arg} of {function.name} is not given"
@@ -176,7 +176,7 @@ def _statement(state: State, scope: Scope, statement: ast.stmt) -> None:
                     holder = evaluating.evaluate(state, scope, target.value)
                     if isinstance(holder, Module):
                         for held in (holder.children, holder.params, holder.attrs):
-                            held.pop(target.attr, None)  # type: ignore[attr-defined]
+                            held.pop(target.attr, None)
         case ast.ClassDef():
             scope.names[statement.name] = Unknown("a class within a function is not followed")
         case _:

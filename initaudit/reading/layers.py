@@ -214,8 +214,8 @@ def _attention(state: State, module: Module, args: Args, keywords: Mapping[str, 
                      args, strict=False)) | dict(keywords)  # fmt: skip
     q, k, v = (named.get(n) for n in ("query", "key", "value"))
     packed, out = module.params.get("in_proj_weight"), module.children.get("out_proj")
-    simple = packed is not None and out is not None and module.params.get("bias_k") is None
-    if not simple or not all(isinstance(x, Signal) for x in (q, k, v)):
+    simple = packed is not None and module.params.get("bias_k") is None
+    if out is None or not simple or not all(isinstance(x, Signal) for x in (q, k, v)):
         return _strange(state, module, (q, k, v))
     assert isinstance(q, Signal) and isinstance(k, Signal) and isinstance(v, Signal)  # noqa: S101, PT018
     if named.get("key_padding_mask") is not None or not _set(module, "batch_first"):

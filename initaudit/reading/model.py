@@ -22,6 +22,7 @@ from initaudit.reading.state import BUDGET, State
 from initaudit.reading.tape import SAMPLES, Tape
 from initaudit.reading.units import Files, Unit, UnitError
 from initaudit.reading.values import (
+    EndlessError,
     Function,
     Module,
     Object,
@@ -193,18 +194,18 @@ def read(
         raise StopError("it is nested too deeply", state.at) from None
     if not isinstance(made, Module):
         raise StopError("it is no module", state.at)
-    _named(made)
     model = Model(
         cls.name, cls.unit.path, cls.unit.site(cls.node), made, {}, {}, {}, (), state, cls,
         tuple(opened),
     )  # fmt: skip
-    _collect(model)
+    collect(model)
     return model
 
 
-def _collect(model: Model) -> None:
-    """Note the parameters that a model has by now."""
+def collect(model: Model) -> None:
+    """Name the modules and parameters that a model has by now, and note them."""
     made, state = model.module, model.state
+    _named(made)
     parameters = dict(made.named_parameters())
     first = {id(p): name for name, p in parameters.items()}
     aliases = {
@@ -232,8 +233,7 @@ def grow(model: Model, shape: tuple[int, ...] | None) -> None:
             "the shape of its input is not in the source: --input-shape tells it", model.site
         )
     follow(model, _alone, shape)
-    _named(model.module)
-    _collect(model)
+    collect(model)
     if not model.parameters:
         raise StopError("no layer with weights was reached", model.site)
 
@@ -396,6 +396,8 @@ def _attempt(
         if not found:
             reason = made.reason if isinstance(made, Unknown) else "it returns no tensor"
             stopped.append((reason, state.at))
+    except EndlessError:
+        raise
     except StopError as stop:
         stopped.append((stop.reason, stop.site or state.at))
     except UnsupportedError as error:

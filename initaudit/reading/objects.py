@@ -115,6 +115,7 @@ def _given(state: State, unit: Unit, statement: ast.stmt, wanted: str) -> Any:
 
 
 def imported(state: State, unit: Unit, statement: ast.Import, wanted: str) -> Any:
+    """Return what ``import module`` binds a name to."""
     for alias in statement.names:
         if (alias.asname or alias.name.partition(".")[0]) == wanted:
             full = alias.name if alias.asname else wanted

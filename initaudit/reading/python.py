@@ -44,7 +44,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "frozenset": frozenset, "int": int, "len": len, "list": list, "max": max, "min": min,
     "pow": pow, "range": range, "reversed": lambda x: list(reversed(x)), "round": round,
     "set": set, "sorted": sorted, "str": str, "sum": sum, "tuple": tuple,
-    "zip": lambda *a, **k: list(zip(*a, **k)), "slice": slice, "repr": repr, "ord": ord,
+    "zip": lambda *a, **k: _zipped(a, strict=bool(k.get("strict"))), "slice": slice, "repr": repr,
+    "ord": ord,
     "chr": chr, "format": format, "iter": list, "next": lambda x, *d: next(iter(x), *d),
     "math.sqrt": math.sqrt, "math.log": math.log, "math.log2": math.log2, "math.exp": math.exp,
     "math.log10": math.log10, "math.cos": math.cos, "math.sin": math.sin,
@@ -62,7 +63,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "itertools.accumulate": lambda x: list(itertools.accumulate(x)),
     "numpy.cumsum": lambda x: [sum(x[: i + 1]) for i in range(len(x))], "hash": hash,
     "numpy.linspace": lambda a, b, n: [float(x) for x in np.linspace(a, b, int(n))],
-    "collections.defaultdict": lambda *a, **k: dict(), "string": str,
+    "collections.defaultdict": lambda *a, **k: {}, "string": str,
 }  # fmt: skip
 """Functions by qualified name; builtins by their own."""
 
@@ -82,6 +83,10 @@ _METHODS: Mapping[type, frozenset[str]] = {
                     "rstrip", "count", "title", "isnumeric", "removeprefix", "removesuffix"}),
     set: frozenset({"add", "copy", "union", "update", "discard"}),
 }  # fmt: skip
+
+
+def _zipped(parts: tuple[Any, ...], *, strict: bool) -> list[Any]:
+    return list(zip(*parts, strict=strict))
 
 
 def _product(*parts: Any) -> list[Any]:

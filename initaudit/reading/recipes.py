@@ -79,16 +79,17 @@ def factory(
     given = dict(zip(names, args, strict=False)) | dict(keywords)
     if variadic is not None:
         given = {variadic: args, **dict(keywords)}
-    size = given.get(role or "")
+    size: Any = given.get(role or "")
     if role is None or initialiser.law in {"data", "unknown"}:
         return Unknown(f"{initialiser.name} is not followed")
     if isinstance(size, Unknown):
         return size
     if size is None:
         size = ()
+    size = size if isinstance(size, tuple | list) else (size,)
     if variadic is not None and len(size) == 1 and isinstance(size[0], tuple | list):
         size = size[0]
-    shape = tuple(size) if isinstance(size, tuple | list) else (size,)
+    shape = tuple(size)
     if not all(isinstance(n, int) for n in shape):
         return Unknown("the shape of a tensor is not known")
     folded = {

@@ -10,7 +10,15 @@ from initaudit.catalogue import Catalogue
 from initaudit.network import Site
 from initaudit.reading.tape import Tape
 from initaudit.reading.units import Files, Unit
-from initaudit.reading.values import Module, Open, Parameter, Scope, StopError, Unknown, UserClass
+from initaudit.reading.values import (
+    EndlessError,
+    Module,
+    Open,
+    Parameter,
+    Scope,
+    Unknown,
+    UserClass,
+)
 
 BUDGET = 400_000
 """Expressions and statements that are followed before a model is given up."""
@@ -46,12 +54,13 @@ class State:
     building: list[UserClass] = field(default_factory=list)
     training: bool = False
     text: list[str] = field(default_factory=list)
+    seen: dict[int, Parameter] = field(default_factory=dict)
 
     def spend(self, unit: Unit, node: ast.AST) -> None:
-        """Count one step; StopError where there were too many."""
+        """Count one step; EndlessError where there were too many."""
         self.budget -= 1
         if self.budget < 0:
-            raise StopError(
+            raise EndlessError(
                 f"it takes more than {BUDGET:,} steps to follow: a loop without a bound?",
                 unit.site(node),
             )

@@ -16,10 +16,13 @@ from initaudit.checkpoint.graphs.steps import Builder
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Weight
 from initaudit.checkpoint.stored import FLOATS, Stored
 from initaudit.network import Site
-from initaudit.reading.values import Drawn, Parameter, StopError, Unknown, View
+from initaudit.reading.values import Drawn, EndlessError, Parameter, StopError, Unknown, View
 
 SAMPLES = 3
 """The extent of the batch while a forward pass is followed."""
+
+MOST = 10_000
+"""Operations of a forward pass."""
 
 _FAULTS = (
     UnsupportedError, ValueError, IndexError, TypeError, KeyError, AttributeError,
@@ -55,6 +58,10 @@ class Tape:
     ) -> Any:
         """Return what an operator gives; the signal ends there where it cannot be followed."""
         b = self.builder
+        if b.next > MOST:
+            raise EndlessError(
+                f"it takes more than {MOST:,} operations: a loop without a bound?", site
+            )
         given = tuple(self.operand(i) for i in inputs)
         before = b.next
         self._meet(name, given)
@@ -140,9 +147,10 @@ def _check(name: str, given: tuple[Any, ...]) -> None:
     x, weight = given[0], given[1]
     if not isinstance(weight, Weight):
         return
-    if name == "linear" and x.shape and x.shape[-1] != weight.shape[-1]:
+    seen = x.known
+    if name == "linear" and seen and seen[-1] != weight.shape[-1]:
         raise UnsupportedError(f"its weight of shape {weight.shape} reads a signal of {x.shape}")
-    if name in {"matmul", "mm"} and len(weight.shape) == 2 and x.shape[-1:] != weight.shape[:1]:
+    if name in {"matmul", "mm"} and len(weight.shape) == 2 and seen[-1:] != weight.shape[:1]:
         raise UnsupportedError(f"its matrix of shape {weight.shape} reads a signal of {x.shape}")
     if name in _CHANNELS and len(x.known) == len(weight.shape):
         groups = given[6] if len(given) > 6 and isinstance(given[6], int) else 1
@@ -150,7 +158,7 @@ def _check(name: str, given: tuple[Any, ...]) -> None:
             raise UnsupportedError(
                 f"its kernel of shape {weight.shape} reads a signal of {x.shape}"
             )
-    if name in {"batch_norm", "instance_norm"} and x.known[1:2] != weight.shape:
+    if name in {"batch_norm", "instance_norm"} and x.known[1:2] != weight.shape[:1]:
         raise UnsupportedError(f"its {weight.shape[0]} channels read a signal of {x.shape}")
 
 

@@ -61,7 +61,7 @@ def aten(state: State, name: str, args: Sequence[Any], names: Sequence[str]) -> 
     except StopError as stop:
         if state.tape is None:
             return Unknown(stop.reason)
-        raise StopError(stop.reason, stop.site or state.at) from None
+        raise type(stop)(stop.reason, stop.site or state.at) from None
     return list(made) if isinstance(made, tuple) and name in {"split", "chunk", "unbind"} else made
 
 
@@ -320,7 +320,7 @@ def index(state: State, subject: Any, at: Any) -> Any:
 
 
 def _plain_index(at: Any) -> Any:
-    found = []
+    found: list[Any] = []
     for one in at if isinstance(at, tuple) else (at,):
         if isinstance(one, Known):
             found.append(one.array)
@@ -549,8 +549,7 @@ def parameter(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) 
 
 def buffer(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
     """Return what `torch.nn.Buffer` makes of a tensor."""
-    data = args[0] if args else keywords.get("data")
-    return data
+    return args[0] if args else keywords.get("data")
 
 
 def _made(state: State, data: Any) -> Any:

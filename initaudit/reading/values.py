@@ -57,6 +57,10 @@ class StopError(Exception):
         self.site = site
 
 
+class EndlessError(StopError):
+    """The source takes too many steps: nothing is told of a model that is not followed whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class External:
     """Something outside of the project by its qualified name: a module, class or function."""

@@ -59,7 +59,7 @@ def test_layers_with_weights_come_in_the_order_in_which_hooks_fire(path: Path, n
     net(example(path, name, 2))
     made, reading = read(path, name), followed(path, name)
     assert not reading.stopped
-    order = []
+    order: list[str] = []
     for step in reading.tape.builder.steps.values():
         for part in step.parts:
             owner = (part.alias or part.key).rpartition(".")[0]
@@ -98,11 +98,10 @@ def test_the_spread_of_each_layer_is_within_a_fifth_over_twenty_seeds(
         realised, _ = model.declared(made, seed)
         tensors = [realised.stored(key, made.path) for key in made.parameters]
         arrays = {t.name: stored_reading.array(t) for t in tensors}
-        network = plan.network(())
-        trace = run(network, lambda key, a=arrays: plan.computed.get(key, a.get(key)), samples=128,
-                    seed=seed)  # fmt: skip
+        arrays |= plan.computed
+        trace = run(plan.network(()), arrays.__getitem__, samples=128, seed=seed)
         for key, signal in trace.signals.items():
-            predicted.setdefault(key, []).append(signal.std)
+            predicted.setdefault(key, []).append(signal.std or 0.0)
     weighted = {x.name for x in plan.network(()).layers if x.op in {"linear", "conv"}}
     compared = [key for key in measured if key in predicted and key in weighted]
     assert compared or name in {"RandomWeights"}
