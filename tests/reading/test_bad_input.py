@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from safetensors.numpy import save_file
 
-from initaudit import cli
 from initaudit.declaring import audit_declared
 from initaudit.options import Options, OptionsError, rules_for
+from tests.command import Ran, process
 
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n\n"
 NET = """
@@ -32,8 +32,9 @@ def written(tmp_path: Path, text: str, name: str = "net.py") -> Path:
     return file
 
 
-def audit(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.audit, list(arguments))
+def audit(*arguments: str) -> Ran:
+    run = process(*arguments)
+    return Ran(run.returncode, run.stdout + run.stderr, "")
 
 
 BACK = "return self.fc2("
@@ -166,15 +167,15 @@ def test_a_model_that_is_not_there_is_misuse(named: str, said: str, tmp_path: Pa
     written(tmp_path, "class Net:\n    pass\n", "plain.py")
     written(tmp_path, "class Net(\n", "broken.py")
     result = audit("--model", str(tmp_path / named))
-    assert result.exit_code == 2
-    assert said in " ".join(result.output.split())
-    assert "Traceback" not in result.output
+    assert result.code == 2
+    assert said in " ".join(result.out.split())
+    assert "Traceback" not in result.out
 
 
 def test_an_option_of_a_model_needs_no_path(tmp_path: Path) -> None:
     result = audit("--model", f"{written(tmp_path, NET)}:Net")
-    assert result.exit_code == 0
-    assert "as declared in source" in result.output
+    assert result.code == 0
+    assert "as declared in source" in result.out
 
 
 def test_a_checkpoint_of_another_model_is_told_and_not_judged(tmp_path: Path) -> None:
@@ -182,12 +183,12 @@ def test_a_checkpoint_of_another_model_is_told_and_not_judged(tmp_path: Path) ->
     stored = tmp_path / "model.safetensors"
     save_file({"encoder.weight": np.zeros((8, 8), np.float32)}, stored)
     result = audit(str(stored), "--model", f"{file}:Net")
-    assert result.exit_code == 2
-    assert "is no checkpoint of" in result.output
-    assert "IA1" not in result.output
+    assert result.code == 2
+    assert "is no checkpoint of" in result.out
+    assert "IA1" not in result.out
 
 
-def arrays(seed: int = 0) -> dict[str, np.ndarray]:
+def arrays(seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     shapes = {"fc1.weight": (16, 16), "fc1.bias": (16,), "fc2.weight": (4, 16), "fc2.bias": (4,)}
     return {k: rng.uniform(-0.25, 0.25, s).astype(np.float32) for k, s in shapes.items()}
@@ -200,8 +201,8 @@ def test_what_only_one_side_has_is_told_by_name(tmp_path: Path) -> None:
     del held["fc2.bias"]
     save_file(held, stored)
     result = audit(str(stored), "--model", f"{file}:Net")
-    words = " ".join(result.output.split())
-    assert result.exit_code == 2
+    words = " ".join(result.out.split())
+    assert result.code == 2
     assert "Net declares fc2.bias" in words
     assert "fc3.weight: " in words
     assert "does not declare it" in words
@@ -211,8 +212,8 @@ def test_a_shape_that_differs_is_told(tmp_path: Path) -> None:
     file, stored = written(tmp_path, NET), tmp_path / "model.safetensors"
     save_file(arrays() | {"fc2.weight": np.ones((5, 16), np.float32)}, stored)
     result = audit(str(stored), "--model", f"{file}:Net")
-    assert result.exit_code == 2
-    assert "has the shape (5, 16)" in " ".join(result.output.split())
+    assert result.code == 2
+    assert "has the shape (5, 16)" in " ".join(result.out.split())
 
 
 def test_a_file_of_several_models_asks_which(tmp_path: Path) -> None:
@@ -220,8 +221,8 @@ def test_a_file_of_several_models_asks_which(tmp_path: Path) -> None:
     stored = tmp_path / "model.safetensors"
     save_file(arrays(), stored)
     result = audit(str(stored), "--model", str(file))
-    assert result.exit_code == 2
-    assert "has several models" in result.output
+    assert result.code == 2
+    assert "has several models" in result.out
 
 
 def test_a_target_is_a_file_and_a_name() -> None:
