@@ -90,7 +90,8 @@ TABLE: Mapping[str, Entry] = {
     "expand": ("expand", ("input", "size")), "expand_as": ("expand_as", ("input", "other")),
     "repeat": ("repeat", ("input", "repeats")), "tile": ("tile", ("input", "dims")),
     "broadcast_to": ("broadcast_to", ("input", "size")),
-    "view_as": ("view_as", ("input", "other")),
+    "view_as": ("view_as", ("input", "other")), "reshape_as": ("view_as", ("input", "other")),
+    "clamp_min": ("clamp", ("input", "min")), "clamp_max": ("clamp", ("input", "max")),
     "zeros_like": ("zeros_like", _X), "ones_like": ("ones_like", _X),
     "full_like": ("full_like", ("input", "fill_value")),
 }  # fmt: skip

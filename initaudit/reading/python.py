@@ -70,6 +70,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 CONSTANTS: Mapping[str, Any] = {
     "math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "math.nan": math.nan,
     "numpy.pi": math.pi, "numpy.inf": math.inf, "torch.pi": math.pi, "torch.inf": math.inf,
+    **{f"torch.{n}.is_floating_point": True for n in ("float32", "float", "float64", "float16",
+                                                      "bfloat16", "half", "double")},
     "typing.TYPE_CHECKING": False, "numpy.newaxis": None,
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from initaudit.reading.values import (
     Drawn,
     Event,
     External,
+    Namespace,
     Open,
     Parameter,
     StopError,
@@ -132,7 +133,13 @@ def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[s
         return _shaped(state, last, args, keywords)
     if last in {"arange", "linspace", "eye", "tensor", "as_tensor", "from_numpy", "array"}:
         return _numbers(last, args, keywords)
-    if last in {"finfo", "iinfo", "device", "dtype"} or "autocast" in last:
+    if last == "get_default_dtype":
+        return External("torch.float32")
+    if last == "finfo":
+        ends = np.finfo(np.float32)
+        held = {"bits": 32, "min": float(ends.min), "max": float(ends.max), "eps": float(ends.eps)}
+        return Namespace({**held, "tiny": float(ends.tiny)})
+    if last in {"iinfo", "device", "dtype"} or "autocast" in last:
         return Unknown(f"{full} is not followed")
     if last == "interpolate":
         return _interpolate(state, args, keywords)
@@ -172,7 +179,7 @@ def method(
         return _shape_of_drawn(state, name, drawn, tuple(given.values())[1:])
     if operator == "dropout":
         return aten(state, "dropout", (given[names[0]],), names)
-    if name == "view_as":
+    if name in {"view_as", "reshape_as"}:
         return aten(state, "view", (given["input"], shape(given["other"])), ("input", "size"))
     if name == "outer":
         return _outer(given)
@@ -271,7 +278,13 @@ def attribute(state: State, subject: Any, wanted: str) -> Any:
             return subject
         case "T" | "mT" | "H":
             return method(state, subject, "transpose", (-1, -2), {})
-        case "device" | "dtype" | "layout" | "grad" | "is_cuda" | "names":
+        case "dtype":
+            return _dtype(subject)
+        case "device":
+            return Namespace({"type": "cpu", "index": None})
+        case "is_cuda":
+            return False
+        case "layout" | "grad" | "names":
             return Unknown(f"the {wanted} of a tensor is not followed")
         case "requires_grad":
             return getattr(subject, "trained", False)
@@ -281,6 +294,11 @@ def attribute(state: State, subject: Any, wanted: str) -> Any:
             from initaudit.reading.values import Method
 
             return Method(subject, wanted)
+
+
+def _dtype(subject: Any) -> External:
+    kind = subject.array.dtype.kind if isinstance(subject, Known) else "f"
+    return External({"i": "torch.int64", "b": "torch.bool"}.get(kind, "torch.float32"))
 
 
 def items(state: State, value: Any) -> list[Any]:

@@ -99,11 +99,19 @@ def _collect(unit: Unit, body: list[ast.stmt]) -> None:
                 for handler in statement.handlers:
                     _collect(unit, handler.body)
                 _collect(unit, [*statement.body, *statement.orelse])
+            case ast.If() if _environment(statement.test):
+                _collect(unit, [*statement.body, *statement.orelse])
             case ast.If():
-                _collect(unit, statement.orelse)
-                _collect(unit, statement.body)
+                _collect(unit, [*statement.orelse, *statement.body])
             case _:
                 pass
+
+
+def _environment(test: ast.expr) -> bool:
+    """Return whether a condition asks for an environment variable: none is taken to be set."""
+    return isinstance(test, ast.Compare) and any(
+        ast.unparse(one) == "os.environ" for one in test.comparators
+    )
 
 
 class Files:
