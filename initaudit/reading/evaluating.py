@@ -10,7 +10,7 @@ from initaudit.catalogue import Unknown as NotFolded
 from initaudit.catalogue import argument
 from initaudit.checkpoint.graphs.values import Known, Signal, Weight
 from initaudit.network import Interval
-from initaudit.reading import calling, functional, objects, python, tensors
+from initaudit.reading import calling, filling, functional, objects, python, tensors
 from initaudit.reading.python import PLAIN
 from initaudit.reading.state import State, child
 from initaudit.reading.values import (
@@ -426,7 +426,7 @@ def _put_item(state: State, subject: Any, at: Any, value: Any) -> None:
                     state.doubt("an item that is not there is set")
                 return
         case Parameter() | View():
-            tensors.fill(state, tensors.index(state, subject, at), value)
+            filling.fill(state, tensors.index(state, subject, at), value)
             return
         case Unknown():
             return
@@ -445,7 +445,7 @@ def put(state: State, subject: Any, wanted: str, value: Any) -> None:
         case Object() | Namespace():
             subject.attrs[wanted] = value
         case Parameter() | View() if wanted == "data":
-            tensors.fill(state, subject, value)
+            filling.fill(state, subject, value)
         case Parameter() if wanted == "requires_grad":
             subject.trained = value is not False
         case _:

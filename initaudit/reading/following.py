@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Known, Signal
-from initaudit.reading import evaluating, tensors
+from initaudit.reading import evaluating, filling
 from initaudit.reading.state import DEPTH, State
 from initaudit.reading.values import (
+    HELD,
     Function,
     Module,
     Scope,
@@ -204,8 +205,8 @@ def _augmented(state: State, scope: Scope, statement: ast.AugAssign) -> None:
         left.extend(right)
         return
     made = evaluating.binary(state, type(statement.op).__name__, left, right)
-    if isinstance(left, tensors.HELD) and state.tape is None:
-        tensors.changed(state, left, type(statement.op).__name__, right)
+    if isinstance(left, HELD) and state.tape is None:
+        filling.changed(state, left, type(statement.op).__name__, right)
         return
     evaluating.assign(state, scope, target, made)
 

@@ -7,31 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from initaudit.catalogue import Initialiser, bind, scaled, shifted
-from initaudit.catalogue import weights as weights_of
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Weight
-from initaudit.network import Interval, Weights
-from initaudit.reading import building, drawing, functions, python
+from initaudit.reading import factories, filling, functions, python, unborn
 from initaudit.reading.state import State
 from initaudit.reading.tape import Tape, fixed
 from initaudit.reading.values import (
-    Draw,
+    HELD,
     Drawn,
-    Event,
     External,
     Namespace,
-    Open,
     Parameter,
     StopError,
     Unknown,
     View,
 )
 
-HELD = (Parameter, View)
-_EMPTY = Weights("unknown", Interval.unknown(), Interval(0.0, math.inf))
-_FACTORIES = frozenset({"arange", "linspace", "tensor", "as_tensor", "from_numpy", "eye"})
 _OTHER = {"dot": "matmul", "concatenate": "cat", "square": "square", "swish": "silu",
           "hard_sigmoid": "hardsigmoid", "hard_swish": "hardswish", "ravel": "flatten",
           "power": "pow", "subtract": "sub", "divide": "div"}  # fmt: skip
@@ -44,7 +35,7 @@ def operation(state: State, name: str, args: Sequence[Any]) -> Any:
     """Return what an operator of Python makes of tensors."""
     drawn = next((a for a in args if isinstance(a, Drawn)), None)
     if drawn is not None and not any(isinstance(a, Signal | Weight | Parameter) for a in args):
-        made = _of_drawn(name, drawn, args)
+        made = unborn.combined(name, drawn, args)
         if made is not None:
             return made
     if state.tape is None and any(isinstance(a, HELD) for a in args):
@@ -56,7 +47,7 @@ def operation(state: State, name: str, args: Sequence[Any]) -> Any:
 
 def aten(state: State, name: str, args: Sequence[Any], names: Sequence[str]) -> Any:
     """Return what an operator of torch.export gives; known numbers need no forward pass."""
-    tape = state.tape or Tape(_nothing_stored)
+    tape = state.tape or Tape(nothing_stored)
     try:
         made = tape.call(name, args, names[: len(args)], state.at)
     except StopError as stop:
@@ -66,51 +57,9 @@ def aten(state: State, name: str, args: Sequence[Any], names: Sequence[str]) -> 
     return list(made) if isinstance(made, tuple) and name in {"split", "chunk", "unbind"} else made
 
 
-def _nothing_stored(parameter: Parameter) -> Any:
+def nothing_stored(parameter: Parameter) -> Any:
+    """Refuse to give a parameter's array while the model is built."""
     raise StopError("a number computed from a parameter")
-
-
-def _of_drawn(name: str, drawn: Drawn, args: Sequence[Any]) -> Any:
-    """Return a random tensor times, divided by, or plus a number; None for anything else."""
-    if name == "neg":
-        return _mapped(drawn, scaled(drawn.weights, Interval.point(-1.0)), lambda a: -a)
-    if len(args) != 2:
-        return None
-    other = args[1] if args[0] is drawn else args[0]
-    if isinstance(other, Known) and other.array.size == 1:
-        other = float(other.array.item())
-    if isinstance(other, Unknown) or python.tainted(other):
-        return Drawn(drawn.shape, _EMPTY, None)
-    if isinstance(other, bool) or not isinstance(other, int | float):
-        return None
-    number = float(other)
-    first = args[0] is drawn
-    match name:
-        case "mul":
-            weights = scaled(drawn.weights, Interval.point(number))
-            return _mapped(drawn, weights, lambda a: a * number)
-        case "div" if first and number:
-            weights = scaled(drawn.weights, Interval.point(1.0 / number))
-            return _mapped(drawn, weights, lambda a: a / number)
-        case "add":
-            weights = shifted(drawn.weights, Interval.point(number))
-            return _mapped(drawn, weights, lambda a: a + number)
-        case "sub" if first:
-            weights = shifted(drawn.weights, Interval.point(-number))
-            return _mapped(drawn, weights, lambda a: a - number)
-        case "sub":
-            negated = scaled(drawn.weights, Interval.point(-1.0))
-            weights = shifted(negated, Interval.point(number))
-            return _mapped(drawn, weights, lambda a: number - a)
-        case _:
-            return None
-
-
-def _mapped(drawn: Drawn, weights: Weights, change: Any) -> Drawn:
-    inner = drawn.draw
-    if inner is None:
-        return Drawn(drawn.shape, weights, None)
-    return Drawn(drawn.shape, weights, lambda random, old: change(inner(random, old)))
 
 
 def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
@@ -130,9 +79,9 @@ def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[s
     if owner.startswith(("jax", "flax", "keras")) and last in {"softmax", "log_softmax"}:
         return method(state, args[0], last, (-1,), {})
     if owner == "torch" and last in _SHAPED:
-        return _shaped(state, last, args, keywords)
+        return factories.shaped(state, last, args, keywords)
     if last in {"arange", "linspace", "eye", "tensor", "as_tensor", "from_numpy", "array"}:
-        return _numbers(last, args, keywords)
+        return factories.numbers(last, args, keywords)
     if last == "get_default_dtype":
         return External("torch.float32")
     if last == "finfo":
@@ -176,7 +125,7 @@ def method(
         return _unknown(state, name, args, unknown.reason)
     drawn = given.get(names[0])
     if isinstance(drawn, Drawn):
-        return _shape_of_drawn(state, name, drawn, tuple(given.values())[1:])
+        return unborn.moved(state, name, drawn, tuple(given.values())[1:])
     if operator == "dropout":
         return aten(state, "dropout", (given[names[0]],), names)
     if name in {"view_as", "reshape_as"}:
@@ -238,11 +187,11 @@ def _early(
         count = math.prod(held) if name in {"numel", "nelement"} else len(held)
         return (python.taint(count) if python.tainted(held) and name != "dim" else count,)
     if isinstance(subject, HELD):
-        filled = _filled(state, subject, name, args, keywords)
+        filled = filling.filled(state, subject, name, args, keywords)
         if filled is not None:
             return filled
     if isinstance(subject, Drawn) and name.endswith("_") and not name.endswith("__"):
-        return (_drawn_anew(state, subject, name, args, keywords),)
+        return (filling.drawn_anew(state, subject, name, args, keywords),)
     if name in functions.SAME:
         return (subject,)
     if name in {"item", "tolist"} and isinstance(subject, Known):
@@ -250,7 +199,7 @@ def _early(
     if name in {"max", "min"} and args and not isinstance(args[0], int):
         return (aten(state, f"{name}imum", (subject, args[0]), ("input", "other")),)
     if name in {"new_zeros", "new_ones", "new_empty"}:
-        return (_shaped(state, name.removeprefix("new_"), args, {}),)
+        return (factories.shaped(state, name.removeprefix("new_"), args, {}),)
     if name in {"numpy", "is_floating_point"}:
         return (subject if name == "numpy" else True,)
     return None
@@ -390,118 +339,6 @@ def _parts(state: State, subject: Any, steps: Sequence[Any]) -> Any:
     return value
 
 
-def _shaped(state: State, name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    """Return what a factory of a given shape makes."""
-    plain = {
-        k: v
-        for k, v in keywords.items()
-        if k not in {"dtype", "device", "requires_grad", "layout", "generator", "out"}
-    }
-    integer = isinstance(kind := keywords.get("dtype"), External) and kind.name in {
-        "torch.int64",
-        "torch.long",
-        "torch.int",
-        "torch.int32",
-        "torch.bool",
-    }
-    if name.endswith("_like"):
-        try:
-            size: Any = shape(args[0])
-        except (StopError, IndexError, AttributeError) as error:
-            return Unknown(str(error))
-        rest = args[1:]
-    elif name == "full":
-        size, rest = (plain.get("size", args[0] if args else ())), args[1:]
-    elif name == "normal":
-        return Unknown("torch.normal is not followed")
-    else:
-        size = plain.get("size", args[0] if len(args) == 1 else args)
-        rest = ()
-    if name in {"Tensor", "FloatTensor"} and isinstance(size, list):
-        return _numbers("tensor", (size,), {})
-    if isinstance(size, int):
-        size = (size,)
-    if isinstance(size, Unknown):
-        if not size.key:
-            return size
-        size = (state.witness(size),)
-    try:
-        whole = tuple(_extent(state, n) for n in size)
-    except (TypeError, StopError):
-        return Unknown("the shape of a tensor is not known")
-    base = name.removesuffix("_like")
-    if base in {"empty", "Tensor", "FloatTensor"}:
-        return Drawn(whole, _EMPTY, None)
-    if base in {"rand", "randn"}:
-        law = "uniform" if base == "rand" else "normal"
-        mean, scale = (0.5, 1.0 / 12.0) if base == "rand" else (0.0, 1.0)
-        weights = Weights(law, Interval.point(mean), Interval.point(scale))
-        return Drawn(whole, weights, drawing.draw(weights, whole, (1, 1)))
-    number = {"zeros": 0.0, "ones": 1.0}.get(base)
-    if number is None:
-        held = plain.get("fill_value", rest[0] if rest else None)
-        held = held.array.item() if isinstance(held, Known) and held.array.size == 1 else held
-        if isinstance(held, bool | int) and not python.tainted(held):
-            integer = integer or isinstance(held, bool)
-        number = float(held) if isinstance(held, int | float) else None
-    if number is None:
-        return Drawn(whole, _EMPTY, None)
-    if (integer or math.isinf(number)) and not python.tainted(whole):
-        fill = np.full(whole, number)
-        return Known(fill.astype(np.int64) if integer and not math.isinf(number) else
-                     fill.astype(np.float32))  # fmt: skip
-    weights = Weights("constant" if number else "zeros", Interval.point(number),
-                      Interval.point(0.0))  # fmt: skip
-    return Drawn(whole, weights, drawing.draw(weights, whole, (1, 1)))
-
-
-def _extent(state: State, value: Any) -> int:
-    if isinstance(value, Unknown):
-        return state.witness(value)
-    if isinstance(value, Known) and value.array.size == 1:
-        return int(value.array.item())
-    if isinstance(value, float) and not float(value).is_integer():
-        raise StopError("no whole number")
-    return value if isinstance(value, int) else int(value)
-
-
-def _numbers(name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    flat = [v.array.item() if isinstance(v, Known) and v.array.size == 1 else v for v in args]
-    if any(isinstance(v, Unknown) for v in flat) or python.tainted(*flat):
-        return Unknown("numbers that are not known")
-    if flat and isinstance(flat[0], Known | Drawn):
-        return flat[0]
-    try:
-        match name:
-            case "arange":
-                ends = [keywords[k] for k in ("start", "end", "step") if k in keywords]
-                made = np.arange(*(flat or ends))
-            case "linspace":
-                count = flat[2] if len(flat) > 2 else keywords.get("steps", 50)
-                made = np.linspace(flat[0], flat[1], int(count)).astype(np.float32)
-            case "eye":
-                made = np.eye(*(int(n) for n in flat), dtype=np.float32)
-            case _:
-                held = flat[0] if flat else []
-                made = np.asarray(_unwrapped(held))
-    except (TypeError, ValueError, IndexError, KeyError, MemoryError):
-        return Unknown(f"{name} is given what is not known")
-    if made.dtype == object or made.size > 1 << 22:
-        return Unknown(f"{name} is given what is not known")
-    if made.dtype == np.float64:
-        made = made.astype(np.float32)
-    kind = keywords.get("dtype")
-    if isinstance(kind, External) and kind.name.rpartition(".")[2].startswith("float"):
-        made = made.astype(np.float32)
-    return Known(made)
-
-
-def _unwrapped(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_unwrapped(v) for v in value]
-    return value.array if isinstance(value, Known) else value
-
-
 def _interpolate(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
     names = ("input", "size", "scale_factor", "mode", "align_corners")
     given = dict(zip(names, args, strict=False)) | dict(keywords)
@@ -525,269 +362,3 @@ def _interpolate(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any
         state, name, (x, size, corners, factors),
         ("input", "output_size", "align_corners", "scale_factors"),
     )  # fmt: skip
-
-
-def _shape_of_drawn(state: State, name: str, drawn: Drawn, rest: tuple[Any, ...]) -> Any:
-    """Return a tensor that is no parameter yet in another shape, or what is computed from it."""
-    new = {"view", "reshape", "unsqueeze", "squeeze", "transpose", "permute", "repeat", "expand",
-           "flatten", "t"}  # fmt: skip
-    if name not in new or drawn.draw is None or python.tainted(drawn.shape):
-        try:
-            known = fixed(drawn)
-        except StopError as stop:
-            return Unknown(stop.reason)
-        operator, names = functions.TABLE[name]
-        return aten(state, operator, (known, *rest), names)
-    operator, names = functions.TABLE[name]
-    scratch = Tape(_nothing_stored)
-
-    def change(array: NDArray[Any]) -> NDArray[Any]:
-        made = scratch.call(operator, (Known(array), *rest), names[: len(rest) + 1], None)
-        changed: NDArray[Any] = made.array
-        return changed
-
-    try:
-        probe = change(np.zeros(drawn.shape, np.float32))
-    except (StopError, AttributeError):
-        return Unknown(f"{name} of a random tensor is not followed")
-    return _mapped(Drawn(probe.shape, drawn.weights, drawn.draw), drawn.weights, change)
-
-
-def parameter(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    """Return what `torch.nn.Parameter` makes of a tensor."""
-    data = args[0] if args else keywords.get("data")
-    trained = args[1] if len(args) > 1 else keywords.get("requires_grad", True)
-    if isinstance(data, Parameter):
-        return data
-    made = _made(state, data)
-    if isinstance(made, Parameter):
-        made.trained = trained is not False
-    return made
-
-
-def buffer(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    """Return what `torch.nn.Buffer` makes of a tensor."""
-    return args[0] if args else keywords.get("data")
-
-
-def _made(state: State, data: Any) -> Any:
-    site = state.at
-    if isinstance(data, Unknown):
-        raise StopError(f"a parameter of unknown shape: {data.reason}", site)
-    text = state.text[-1] if state.text else "nn.Parameter"
-    if isinstance(data, Drawn):
-        made = Parameter(data.shape, [], site or _no_site())
-        std = drawing.deviation(data.weights, (1, 1))
-        made.chain.append(Event(data.weights, text, made.site, data.draw, std=std))
-    elif isinstance(data, Known):
-        array = np.array(data.array, np.float32)
-        made = Parameter(array.shape, [], site or _no_site())
-        weights = _weights_of(array)
-        made.chain.append(Event(weights, text, made.site, lambda random, old: array))
-    else:
-        raise StopError("a parameter made of what is not followed", site)
-    state.made.append(made)
-    return made
-
-
-def _no_site() -> Any:
-    from initaudit.network import Site
-
-    return Site("")
-
-
-def _weights_of(array: NDArray[Any]) -> Weights:
-    if array.size and (array == array.flat[0]).all():
-        number = float(array.flat[0])
-        law = "constant" if number else "zeros"
-        return Weights(law, Interval.point(number), Interval.point(0.0))
-    return Weights("empirical", Interval.unknown(), Interval(0.0, math.inf))
-
-
-def initialise(
-    state: State,
-    initialiser: Initialiser,
-    args: tuple[Any, ...],
-    keywords: Mapping[str, Any],
-) -> Any:
-    """Follow a call of an initialiser: it fills its first argument."""
-    if initialiser.form == "factory":
-        last = initialiser.name.rpartition(".")[2]
-        return function(state, f"torch.{last}", args, keywords)
-    if initialiser.form != "inplace":
-        return Unknown(f"{initialiser.name} is not followed")
-    target = args[0] if args else keywords.get("tensor")
-    rest = {k: v for k, v in keywords.items() if k not in {"tensor", "generator"}}
-    bound = bind(
-        initialiser.parameters,
-        (building.folded(None), *(building.folded(_scalar(a)) for a in args[1:])),
-        {k: building.folded(_scalar(v)) for k, v in rest.items()},
-    )
-    if target is None or bound is None:
-        state.doubt(f"{initialiser.name} is called with arguments that do not fit")
-        return target
-    loose = python.tainted(*args[1:], *rest.values())
-    weights = weights_of(initialiser, bound)
-    if isinstance(target, Unknown):
-        state.doubt(f"an initialiser fills what is not known: {target.reason}")
-        return target
-    if isinstance(target, Drawn):
-        fans = drawing.fans_of(target.shape)
-        return Drawn(target.shape, weights, drawing.draw(weights, target.shape, fans))
-    if not isinstance(target, HELD):
-        return target
-    _event(state, target, _EMPTY if loose else weights)
-    return target
-
-
-def _scalar(value: Any) -> Any:
-    return value.array.item() if isinstance(value, Known) and value.array.size == 1 else value
-
-
-def _event(state: State, target: Parameter | View, weights: Weights) -> None:
-    """Put an initialisation by a law into a parameter's chain."""
-    whole = isinstance(target, Parameter)
-    parameter = target if isinstance(target, Parameter) else target.parameter
-    extents = tuple(target.shape)
-    drawn = drawing.draw(weights, extents, drawing.fans_of(extents))
-    if not whole and drawn is not None:
-        drawn = _into(target.index, drawn)  # type: ignore[union-attr]
-    text = state.text[-1] if state.text else "an initialisation"
-    std = drawing.deviation(weights, drawing.fans_of(extents))
-    event = Event(weights, text, state.at or parameter.site, drawn, whole, std)
-    parameter.chain.append(event)
-
-
-def _into(at: Any, drawn: Draw) -> Draw:
-    def draw(random: np.random.Generator, old: NDArray[Any] | None) -> NDArray[Any]:
-        array = np.array(old)
-        array[at] = drawn(random, None)
-        return array
-
-    return draw
-
-
-def _filled(
-    state: State,
-    subject: Parameter | View,
-    name: str,
-    args: tuple[Any, ...],
-    keywords: Mapping[str, Any],
-) -> tuple[Any] | None:
-    """Follow a method that fills or changes a parameter; None where it does neither."""
-    if not name.endswith("_") or name.endswith("__") or name == "requires_grad_":
-        return None
-    if name == "copy_":
-        fill(state, subject, args[0] if args else Unknown("nothing is copied"))
-        return (subject,)
-    known = state.catalogue.method(name)
-    if known is not None:
-        bound = bind(
-            known.parameters,
-            [building.folded(_scalar(a)) for a in args],
-            {k: building.folded(_scalar(v)) for k, v in keywords.items() if k != "generator"},
-        )
-        loose = bound is None or python.tainted(*args, *keywords.values())
-        _event(state, subject, _EMPTY if loose or bound is None else weights_of(known, bound))
-        return (subject,)
-    operators = {"mul_": "Mult", "div_": "Div", "add_": "Add", "sub_": "Sub"}
-    if name in operators and args:
-        changed(state, subject, operators[name], args[0])
-        return (subject,)
-    _event(state, subject, _EMPTY)
-    return (subject,)
-
-
-def changed(state: State, target: Parameter | View, operator: str, other: Any) -> None:
-    """Put a change of a parameter by a number into its chain."""
-    other = _scalar(other)
-    parameter = target if isinstance(target, Parameter) else target.parameter
-    before = parameter.chain[-1].weights if parameter.chain else _EMPTY
-    text = state.text[-1] if state.text and state.text[-1] else f"{operator} {other!r}"
-    site = state.at or parameter.site
-    fits = isinstance(other, int | float) and not isinstance(other, bool)
-    if not fits or python.tainted(other) or operator not in {"Mult", "Div", "Add", "Sub"}:
-        parameter.chain.append(Event(_EMPTY, text, site, None, whole=False))
-        return
-    number = float(other)
-    at = ... if isinstance(target, Parameter) else target.index
-
-    def draw(random: np.random.Generator, old: NDArray[Any] | None) -> NDArray[Any]:
-        array = np.array(old, np.float32)
-        array[at] = python.BINARY[operator](array[at], np.float32(number))
-        return array
-
-    weights = _EMPTY
-    if isinstance(target, Parameter) and number:
-        factor = Interval.point(number if operator == "Mult" else 1.0 / number)
-        shift = Interval.point(number if operator == "Add" else -number)
-        turned = operator in {"Mult", "Div"}
-        weights = scaled(before, factor) if turned else shifted(before, shift)
-    parameter.chain.append(Event(weights, text, site, draw, whole=False))
-
-
-def fill(state: State, target: Any, value: Any) -> None:
-    """Put an assignment of numbers, or of a random tensor, into a parameter's chain."""
-    if not isinstance(target, HELD):
-        state.doubt("a tensor that is not followed is filled")
-        return
-    parameter = target if isinstance(target, Parameter) else target.parameter
-    if value is target or (isinstance(value, Parameter) and value is parameter):
-        return
-    whole = isinstance(target, Parameter)
-    text = (state.text[-1] if state.text else "") or "an assignment"
-    site = state.at or parameter.site
-    drawn: Draw | None = None
-    weights = _EMPTY
-    if isinstance(value, bool | int | float) and not python.tainted(value):
-        weights = Weights("constant" if value else "zeros", Interval.point(float(value)),
-                          Interval.point(0.0))  # fmt: skip
-        drawn = drawing.draw(weights, tuple(target.shape), (1, 1))
-    elif isinstance(value, Drawn):
-        weights, drawn = value.weights, value.draw
-    elif isinstance(value, Known):
-        array = np.asarray(value.array, np.float32)
-        weights = _weights_of(array)
-        drawn = lambda random, old: np.broadcast_to(array, target.shape)  # noqa: E731
-    elif isinstance(value, Parameter):
-        event = value.chain[-1] if value.chain else None
-        weights = _EMPTY if event is None else event.weights
-    if drawn is not None and not whole:
-        drawn = _into(target.index, drawn)  # type: ignore[union-attr]
-    parameter.chain.append(Event(weights, text, site, drawn, whole))
-
-
-def _drawn_anew(
-    state: State, subject: Drawn, name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> Any:
-    """Return a tensor that is no parameter yet after a method that fills or changes it."""
-    known = state.catalogue.method(name)
-    if known is not None and name != "copy_":
-        bound = bind(
-            known.parameters,
-            [building.folded(_scalar(a)) for a in args],
-            {k: building.folded(_scalar(v)) for k, v in keywords.items() if k != "generator"},
-        )
-        weights = _EMPTY if bound is None else weights_of(known, bound)
-        fans = drawing.fans_of(subject.shape)
-        return Drawn(subject.shape, weights, drawing.draw(weights, subject.shape, fans))
-    operators = {"mul_": "mul", "div_": "div", "add_": "add", "sub_": "sub"}
-    if name in operators and args:
-        return operation(state, operators[name], (subject, args[0]))
-    return Drawn(subject.shape, _EMPTY, None)
-
-
-def gain(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    """Return torch.nn.init.calculate_gain of what is known."""
-    kind = args[0] if args else keywords.get("nonlinearity")
-    param = args[1] if len(args) > 1 else keywords.get("param")
-    known = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3.0, "relu": math.sqrt(2.0),
-             "selu": 0.75, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0}  # fmt: skip
-    if isinstance(kind, str) and kind in known:
-        return known[kind]
-    if kind == "leaky_relu" and (param is None or isinstance(param, int | float)):
-        return math.sqrt(2.0 / (1.0 + (0.01 if param is None else param) ** 2))
-    return Unknown("a gain is not known")
-
-
-__all__ = ["HELD", "Open", "aten", "method"]

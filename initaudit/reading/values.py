@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from initaudit.catalogue import LayerSpec, Value
-from initaudit.network import Site, Weights
+from initaudit.network import Interval, Site, Weights
 
 if TYPE_CHECKING:
     from initaudit.reading.units import Unit
@@ -307,3 +308,10 @@ class Namespace:
     """Attributes by name, as `SimpleNamespace` and named tuples have."""
 
     attrs: dict[str, Any] = field(default_factory=dict)
+
+
+EMPTY = Weights("unknown", Interval.unknown(), Interval(0.0, math.inf))
+"""What nothing is known of."""
+
+HELD = (Parameter, View)
+"""What a parameter, or a part of one, is."""

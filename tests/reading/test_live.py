@@ -40,7 +40,7 @@ def test_a_live_sequential_needs_no_source() -> None:
 def test_a_live_module_whose_forward_is_not_followed_is_judged_by_its_names() -> None:
     nn = pytest.importorskip("torch.nn")
 
-    class Local(nn.Module):  # type: ignore[misc]
+    class Local(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.fc1, self.fc2 = nn.Linear(8, 8), nn.Linear(8, 8)
