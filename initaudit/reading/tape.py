@@ -70,10 +70,9 @@ class Tape:
         try:
             if operator is None:
                 raise UnsupportedError("it is not known")
-            if not operator.rows:
-                given = tuple(self._settled(i) for i in given)
-            _check(name, given)
-            made = operator.function(b, Call(node, given, 0))
+            laid = given if operator.rows else tuple(self._settled(i) for i in given)
+            _check(name, laid)
+            made = operator.function(b, Call(node, laid, 0))
         except _FAULTS as fault:
             for number in range(before, b.next):
                 b.steps.pop(number, None)
