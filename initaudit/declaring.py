@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -93,10 +95,25 @@ def audit_declared(
     return _joined(reports, 1)
 
 
+_FRAMES = 8000
+"""Python's own limit of calls within calls while a source is followed."""
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _FRAMES))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 def _guarded(cls: model.Named, audit: partial[Report]) -> Report:
     """Return a report whatever a source holds: the other models are still judged."""
     try:
-        return audit()
+        with _deep():
+            return audit()
     except (OptionsError, CheckpointError):
         raise
     except StopError as stop:
@@ -145,6 +162,11 @@ def _declared(
         return _left(cls, stop.reason, stop.site)
     for doubt, site in made.doubts.items():
         return _left(cls, f"what its parameters start from is not certain: {doubt}", site)
+    if made.opened and made.state.guesses:
+        named = ", ".join(made.opened)
+        return _left(
+            cls, f"{named} left open, and what is built depends on it", made.state.guesses[0]
+        )
     if made.open:
         return _by_arithmetic(made, options, rules)
     blocked = realising.obstacle(made.parameters)
@@ -319,6 +341,12 @@ def _pair(
         more = Unread(_line(cls.unit.site(cls.node)), f"{cls.name} is not laid beside it: {reason}")
         return replace(alone, unread=(*alone.unread, more), failed=True)
     match = matching.match(made.parameters, made.aliases, shapes)
+    if made.opened and made.state.guesses and not match.exact:
+        alone = auditing.audit_one(lambda: checkpoint, str(path), options, rules, progress)
+        named = ", ".join(made.opened)
+        text = f"{cls.name} is not laid beside it: {named} left open, and the shapes do not tell it"
+        more = Unread(_line(made.state.guesses[0] or made.site), text)
+        return replace(alone, unread=(*alone.unread, more), failed=True)
     if match.foreign:
         more = Unread(
             Site(checkpoint.path),

@@ -179,6 +179,8 @@ def _external(state: State, name: str, args: Args, keywords: Keywords, node: ast
 
 
 def _python(state: State, name: str, args: Args, keywords: Keywords) -> Any:
+    if name == "range":
+        args = tuple(state.witness(a) if isinstance(a, Unknown) and a.key else a for a in args)
     unknown = next((a for a in (*args, *keywords.values()) if isinstance(a, Unknown)), None)
     if unknown is not None:
         if name in {"int", "float", "max", "min", "abs", "round"} and unknown.key:
@@ -192,6 +194,8 @@ def _python(state: State, name: str, args: Args, keywords: Keywords) -> Any:
             if isinstance(a, Module) and a.kind in objects.CONTAINERS else a
             for a in args
         )  # fmt: skip
+    if name == "range" and python.tainted(*args):
+        state.guessed(*args)
     if name == "functools.reduce":
         return Unknown("functools.reduce is not followed")
     return python.call(name, args, keywords)

@@ -132,6 +132,10 @@ def block(state: State, scope: Scope, body: Sequence[ast.stmt]) -> None:
 
 def _statement(state: State, scope: Scope, statement: ast.stmt) -> None:
     match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=target, attr=name)) as call) if (
+            name.endswith("_") and not name.endswith("__")
+        ):
+            _in_place(state, scope, target, call)
         case ast.Expr(value=value):
             evaluating.evaluate(state, scope, value)
         case ast.Assign(targets=targets, value=value):
@@ -182,6 +186,13 @@ def _statement(state: State, scope: Scope, statement: ast.stmt) -> None:
             scope.names[statement.name] = Unknown("a class within a function is not followed")
         case _:
             pass
+
+
+def _in_place(state: State, scope: Scope, target: ast.expr, call: ast.Call) -> None:
+    """Follow a method that changes its tensor: the name holds what it became."""
+    made = evaluating.evaluate(state, scope, call)
+    if isinstance(made, Signal) and isinstance(target, ast.Name | ast.Attribute):
+        evaluating.assign(state, scope, target, made)
 
 
 def _import(state: State, scope: Scope, statement: ast.Import | ast.ImportFrom) -> None:

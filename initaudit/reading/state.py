@@ -36,7 +36,8 @@ class State:
 
     ``module`` is the module whose method is being followed and ``tape`` takes what its forward
     does; None while it is built. ``doubts`` are reasons why the values that parameters start from
-    may not be as read; ``notes`` what was assumed. ``at`` is the statement at hand.
+    may not be as read; ``notes`` what was assumed. ``at`` is the statement at hand. ``guesses`` are
+    the places where a number that stands for what is left open decided the course.
     """
 
     files: Files
@@ -54,6 +55,7 @@ class State:
     building: list[UserClass] = field(default_factory=list)
     training: bool = False
     text: list[str] = field(default_factory=list)
+    guesses: list[Site | None] = field(default_factory=list)
     seen: dict[int, Parameter] = field(default_factory=dict)
 
     def spend(self, unit: Unit, node: ast.AST) -> None:
@@ -76,6 +78,7 @@ class State:
 
     def guessed(self, *values: Any) -> None:
         """Note that a branch was decided by numbers that stand for what is left open."""
+        self.guesses.append(self.at)
         keys = sorted({v.key for v in values if isinstance(v, Open) and v.key})
         where = "" if self.at is None or self.at.line is None else f" in line {self.at.line}"
         told = ", ".join(f"{key} = {self._standing(key)}" for key in keys) or "a size left open"

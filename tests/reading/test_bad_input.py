@@ -124,6 +124,12 @@ class Net(nn.Module):
         ahead("if FLAG:", "    nn.init.zeros_(self.fc1.weight)", of=SECOND),
         "a branch is not decided",
     ),
+    "a depth that is not told": (
+        NET.replace("def __init__(self):", "def __init__(self, depth):").replace(
+            "self.fc2 =", "self.more = [nn.Linear(4, 4) for _ in range(depth)]\n        self.fc2 ="
+        ),
+        "depth left open, and what is built depends on it",
+    ),
     "a constructor that fails": (
         NET.replace("super().__init__()", "super().__init__()\n        raise ValueError('no')"),
         "raises an error",

@@ -306,3 +306,47 @@ def test_a_class_that_matches_a_checkpoint_is_found_among_sources(tmp_path: Path
     assert report.networks[0].topology == "source"
     assert report.networks[0].activations == ("relu",)
     assert initaudit.audit(stored).networks[0].topology == "names"
+
+
+def test_a_change_in_place_is_seen_by_what_follows(tmp_path: Path) -> None:
+    made = read(
+        tmp_path,
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self.b = nn.Linear(8, 8)
+
+    def forward(self, x):
+        x = self.a(x)
+        x.mul_(3.0)
+        x.relu_()
+        return self.b(x)
+""",
+    )
+    reading = model.follow(made, model.declared(made, 0)[1])
+    ops = [x.op for x in model.planned(made, reading)[0].network(()).layers]
+    assert ops == ["input", "linear", "scale", "activation", "linear"]
+
+
+def test_a_depth_left_open_is_not_laid_beside_another(tmp_path: Path) -> None:
+    text = """
+class Net(nn.Module):
+    def __init__(self, depth):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 8) for _ in range(depth)])
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        return x
+"""
+    read(tmp_path, text)
+    rng = np.random.default_rng(0)
+    arrays = {f"layers.{i}.weight": rng.normal(0, 0.5, (8, 8)).astype(np.float32) for i in range(5)}
+    arrays |= {f"layers.{i}.bias": np.zeros(8, np.float32) for i in range(5)}
+    save_file(arrays, tmp_path / "model.safetensors")
+    report = running.run([tmp_path / "model.safetensors"], Options(model=f"{tmp_path}/net.py:Net"))
+    assert report.networks[0].topology == "names"
+    assert "depth left open" in report.unread[0].reason
