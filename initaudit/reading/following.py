@@ -219,6 +219,8 @@ def _augmented(state: State, scope: Scope, statement: ast.AugAssign) -> None:
     if isinstance(left, HELD) and state.tape is None:
         filling.changed(state, left, type(statement.op).__name__, right)
         return
+    if state.tape is not None:
+        state.tape.change(left, made)
     evaluating.assign(state, scope, target, made)
 
 

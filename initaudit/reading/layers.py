@@ -28,7 +28,10 @@ def forward(state: State, module: Module, args: Args, keywords: Mapping[str, Any
     function = _FORWARD.get(op)
     if function is None:
         return _strange(state, module, (*args, *keywords.values()))
-    return function(state, module, x)
+    made = function(state, module, x)
+    if state.tape is not None and evaluating.plain(module, "inplace") is True:
+        state.tape.change(x, made)
+    return made
 
 
 def _strange(state: State, module: Module, args: Args) -> Any:

@@ -392,7 +392,7 @@ def _attempt(
             args, keywords = tuple(values.values()), {}
         made = modules.forward(state, model.module, args, keywords)
         found = modules.signals(made)
-        outputs = frozenset(s.step for s in found)
+        outputs = frozenset(state.tape.now(s).step for s in found)
         if not found:
             reason = made.reason if isinstance(made, Unknown) else "it returns no tensor"
             stopped.append((reason, state.at))

@@ -36,7 +36,8 @@ class Tape:
 
     ``sites`` tells where each step was made. ``broken`` are the places at which a signal ends,
     with the reason. ``first`` is the first operator that reads each input, with the shape of its
-    first weight.
+    first weight. ``changed`` is what the output of a step became by a change in place, under
+    whatever name it is held.
     """
 
     stored: Callable[[Parameter], Stored]
@@ -44,6 +45,7 @@ class Tape:
     sites: dict[int, Site | None] = field(default_factory=dict)
     broken: list[tuple[str, Site | None]] = field(default_factory=list)
     first: dict[int, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    changed: dict[int, Signal] = field(default_factory=dict)
 
     def weight(self, parameter: Parameter) -> Known | Weight:
         """Return a parameter as an operand."""
@@ -93,12 +95,30 @@ class Tape:
                 return Known(array[given.index])
             case Drawn():
                 return fixed(given)
+            case Signal():
+                return self.now(given)
             case Unknown():
                 raise StopError(given.reason)
             case tuple() | list():
                 return tuple(self.operand(item) for item in given)
             case _:
                 return given
+
+    def now(self, signal: Signal) -> Signal:
+        """Return what a signal is by now."""
+        while signal.step in self.changed:
+            later = self.changed[signal.step]
+            if later.shape != signal.shape or later.step == signal.step:
+                break
+            signal = later
+        return signal
+
+    def change(self, before: object, after: object) -> None:
+        """Note that an operation was done in place: who holds the one holds the other."""
+        if isinstance(before, Signal) and isinstance(after, Signal):
+            before = self.now(before)
+            if before.shape == after.shape and before.step != after.step:
+                self.changed[before.step] = after
 
     def broken_at(self, name: str, reason: str, given: Sequence[Any], site: Site | None) -> Signal:
         """Add a step at which the signal ends."""

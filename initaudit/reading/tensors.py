@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from initaudit.checkpoint.graphs import arithmetic
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Weight
 from initaudit.reading import factories, filling, functions, python, unborn
 from initaudit.reading.state import State
@@ -92,7 +93,7 @@ def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[s
         return Unknown(f"{full} is not followed")
     if last == "interpolate":
         return _interpolate(state, args, keywords)
-    return method(state, None, last.rstrip("_"), args, keywords, full)
+    return method(state, None, last, args, keywords, full)
 
 
 def method(
@@ -104,6 +105,21 @@ def method(
     full: str = "",
 ) -> Any:
     """Return what a method of a tensor gives, or a function of torch by the same name."""
+    made = _method(state, subject, name, args, keywords, full)
+    in_place = name.endswith("_") and not name.endswith("__")
+    if state.tape is not None and (in_place or keywords.get("inplace") is True):
+        state.tape.change(subject if subject is not None else next(iter(args), None), made)
+    return made
+
+
+def _method(
+    state: State,
+    subject: Any,
+    name: str,
+    args: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+    full: str,
+) -> Any:
     if subject is not None:
         early = _early(state, subject, name, args, keywords)
         if early is not None:
@@ -113,7 +129,7 @@ def method(
         name = _OTHER.get(name, name)
         if name in functions.VARIADIC and len(args) > 1 and not isinstance(args[1], tuple | list):
             args = (args[0], tuple(args[1:]))
-    entry = functions.TABLE.get(name)
+    entry = functions.TABLE.get(name) or functions.TABLE.get(name.rstrip("_"))
     if entry is None:
         return _unknown(state, full or f"the method {name} of a tensor", args)
     operator, names = entry
@@ -192,6 +208,8 @@ def _early(
             return filled
     if isinstance(subject, Drawn) and name.endswith("_") and not name.endswith("__"):
         return (filling.drawn_anew(state, subject, name, args, keywords),)
+    if name == "clone" and isinstance(subject, Signal) and state.tape is not None:
+        return (arithmetic.same(state.tape.builder, "identity", state.tape.now(subject), {}),)
     if name in functions.SAME:
         return (subject,)
     if name in {"item", "tolist"} and isinstance(subject, Known):

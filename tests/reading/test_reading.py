@@ -350,3 +350,34 @@ class Net(nn.Module):
     report = running.run([tmp_path / "model.safetensors"], Options(model=f"{tmp_path}/net.py:Net"))
     assert report.networks[0].topology == "names"
     assert "depth left open" in report.unread[0].reason
+
+
+@pytest.mark.parametrize(
+    ("change", "read_by_add"),
+    [("F.relu(x)", "a"), ("F.relu(x, inplace=True)", "relu"), ("self.act(x)", "act"),
+     ("x.clone().relu_()", "a")],
+)  # fmt: skip
+def test_a_change_in_place_reaches_other_names_of_the_tensor(
+    change: str, read_by_add: str, tmp_path: Path
+) -> None:
+    made = read(
+        tmp_path,
+        f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        self.b = nn.Linear(8, 8)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = self.a(x)
+        kept = x
+        return self.b({change}) + kept
+""",
+    )
+    reading = model.follow(made, model.declared(made, 0)[1])
+    network = model.planned(made, reading)[0].network(())
+    last = network.layers[-1]
+    assert last.op == "add"
+    assert set(last.inputs) == {"b", read_by_add}
