@@ -52,6 +52,7 @@ def test_a_torch_model_and_the_graph_that_torch_exports_get_one_verdict(
 
 KERAS = ["sequential", "zeros", "too_small", "functional", "convolutional", "Mlp"]
 FLAX = ["Compact", "Setup", "Residual", "TinyNormal", "Convolutional", "Nnx"]
+EQUINOX = ["Mlp", "Listed"]
 NUMPY = ["network", "positive", "Mlp", "Constant"]
 KERAS_FILE, FLAX_FILE, NUMPY_FILE = (
     FOLDER / f"{name}_models.py" for name in ("keras", "flax", "numpy")
@@ -122,5 +123,20 @@ def test_a_numpy_network_and_its_arrays_get_one_verdict(name: str, tmp_path: Pat
     agree(NUMPY_FILE, name, arrays, tmp_path)
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", EQUINOX)
+def test_an_equinox_module_and_its_leaves_get_one_verdict(name: str, tmp_path: Path) -> None:
+    jax = pytest.importorskip("jax")
+    equinox = pytest.importorskip("equinox")
+    file = FOLDER / "equinox_models.py"
+    net = getattr(module(file), name)(jax.random.PRNGKey(2))
+    leaves = jax.tree_util.tree_leaves_with_path(equinox.filter(net, equinox.is_array))
+    arrays = {
+        jax.tree_util.keystr(path).lstrip(".").replace("[", ".").replace("]", ""): leaf
+        for path, leaf in leaves
+    }
+    agree(file, name, arrays, tmp_path)
+
+
 def test_at_least_forty_models_are_compared() -> None:
-    assert len(TORCH) + len(KERAS) + len(FLAX) + len(NUMPY) >= 40
+    assert len(TORCH) + len(KERAS) + len(FLAX) + len(EQUINOX) + len(NUMPY) >= 40

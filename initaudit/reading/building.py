@@ -68,7 +68,19 @@ def construct(
             _fields(state, made, args, keywords)
     finally:
         state.building.pop()
+    if isinstance(made, Module) and kind is not None and not kind.startswith("torch"):
+        _listed(made)
     return adopted(state, made, keywords.get("name")) if isinstance(made, Module) else made
+
+
+def _listed(made: Module) -> None:
+    """Make lists of modules parts of a module: outside of PyTorch a plain list holds them."""
+    for name, value in list(made.attrs.items()):
+        held = isinstance(value, list | tuple) and bool(value) and not name.startswith("_")
+        if held and all(isinstance(v, Module) for v in value):
+            inner = Module("torch.nn.ModuleList", made.site)
+            inner.children = {str(i): v for i, v in enumerate(value)}
+            made.put(name, inner)
 
 
 def _fields(state: State, made: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
