@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from initaudit.claims import finding, registered
 from initaudit.finding import Finding
 from initaudit.network import Tensor
-from initaudit.reading.model import Model
 from initaudit.reading.values import Event, Open, Parameter
 from initaudit.rulebook import Rule
+
+if TYPE_CHECKING:
+    from initaudit.reading.model import Model
 
 Shapes = Mapping[str, tuple[int, ...]]
 
