@@ -27,8 +27,10 @@ class UnhealthyError(AssertionError):
 def audit(obj: object, **options: Any) -> Report:
     """Audit a checkpoint or source and return what was found, measured and not judged.
 
-    ``obj`` is a path (of a file or folder, of either), a mapping of names to arrays, or anything
-    with a ``state_dict()``. ``options`` are the fields of `initaudit.options.Options`, such as
+    ``obj`` is a path (of a file or folder, of either), a mapping of names to arrays (a tree of
+    them, too, as Flax keeps parameters), anything with a ``state_dict()``, or a Keras model. The
+    network of a live PyTorch module comes from its source, where that is found as text; nothing
+    of it is run. ``options`` are the fields of `initaudit.options.Options`, such as
     ``activation="relu"``, ``stage="init"`` or ``input_shape=(3, 32, 32)``.
 
     Raises:
@@ -51,13 +53,35 @@ def audit(obj: object, **options: Any) -> Report:
     from initaudit.auditing import audit_mapping
 
     if isinstance(obj, Mapping):
-        return audit_mapping(obj, "mapping", told)
+        nested = any(isinstance(value, Mapping) for value in obj.values())
+        return audit_mapping(_flat(obj) if nested else obj, "mapping", told)
     if callable(state := getattr(obj, "state_dict", None)):
-        return audit_mapping(state(), type(obj).__name__, told)
+        from initaudit.declaring import audit_live
+
+        arrays = state()
+        live = audit_live(obj, arrays, told) if hasattr(obj, "_modules") else None
+        return live or audit_mapping(arrays, type(obj).__name__, told)
+    if isinstance(held := getattr(obj, "weights", None), list | tuple):
+        named = {str(getattr(w, "path", getattr(w, "name", i))): w for i, w in enumerate(held)}
+        return audit_mapping({k: _array(w) for k, w in named.items()}, type(obj).__name__, told)
     raise TypeError(
         f"cannot audit {type(obj).__name__}: give a path, a mapping of names to arrays, "
-        "or an object with state_dict()"
+        "or an object with state_dict() or weights"
     )
+
+
+def _flat(tree: Mapping[Any, Any], above: str = "") -> dict[str, Any]:
+    """Return a tree of arrays, as Flax keeps them, by its paths joined with ``/``."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        path = f"{above}/{key}" if above else str(key)
+        found |= _flat(value, path) if isinstance(value, Mapping) else {path: value}
+    return found
+
+
+def _array(weight: Any) -> Any:
+    """Return a variable of Keras as an array."""
+    return weight.numpy() if callable(getattr(weight, "numpy", None)) else weight
 
 
 def assert_healthy(obj: object, *, fail_on: str = "warning", **options: Any) -> None:

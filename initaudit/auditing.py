@@ -20,7 +20,7 @@ from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError, Pla
 from initaudit.finding import Fact, Finding, NetworkReport, Report, unexpected
 from initaudit.inputs import Input
 from initaudit.judge import Built, Stored, judge, judge_open
-from initaudit.network import Assumption, Layer, Network, Site, Tensor, Unread
+from initaudit.network import Assumption, Layer, Network, Origin, Site, Tensor, Unread
 from initaudit.options import Options, OptionsError, Progress, rules_for
 from initaudit.propagate import MORE, Propagation, propagate
 from initaudit.rulebook import Rule, Severity
@@ -92,15 +92,28 @@ def _report(audited: Iterable[_Audited], files: int) -> Report:
     )
 
 
+def audit_one(
+    read: Callable[[], Checkpoint],
+    path: str,
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress = quiet,
+    origin: Origin | None = None,
+) -> Report:
+    """Audit one checkpoint in the making; ``origin`` tells what its weights are."""
+    return _report([_audited(read, path, options, rules, progress, origin)], 1)
+
+
 def _audited(
     read: Callable[[], Checkpoint],
     path: str,
     options: Options,
     rules: Mapping[str, Rule],
     progress: Progress,
+    origin: Origin | None = None,
 ) -> _Audited:
     try:
-        return _judged(read(), options, rules, progress)
+        return _judged(read(), options, rules, progress, origin)
     except CheckpointError as error:
         return _unreadable(error.path, error.reason)
     except MemoryError:
@@ -113,13 +126,19 @@ def _audited(
 
 
 def _judged(
-    checkpoint: Checkpoint, options: Options, rules: Mapping[str, Rule], progress: Progress
+    checkpoint: Checkpoint,
+    options: Options,
+    rules: Mapping[str, Rule],
+    progress: Progress,
+    known: Origin | None = None,
 ) -> _Audited:
     plan, failed = _planned(checkpoint, options)
     tensors, broken = _measured(checkpoint, plan, options, progress)
     unread = (*checkpoint.unread, *failed, *broken)
     network = rebuilt(checkpoint, tensors, options) if plan is None else plan.network(tensors)
     decided, evidence = origin.decide(tensors, network, options.stage, checkpoint.adapter)  # type: ignore[arg-type]
+    if known is not None:
+        decided, evidence = known, ()
     network = replace(network, origin=decided, evidence=evidence)
     holder = {
         p.tensor.name: layer

@@ -111,6 +111,11 @@ def _pattern_list(ctx: Any, param: Any, values: Sequence[str]) -> tuple[tuple[st
     type=click.Choice(STAGES),
     help="What the weights are, where the tool should not decide.  [default: auto]",
 )
+@click.option(
+    "--model",
+    metavar="FILE.py:NAME",
+    help="Judge this model class as declared or, with a checkpoint, beside it.",
+)
 @click.option("--activation", metavar="NAME", help="The activation between the layers.")
 @click.option("--input-shape", type=_Shape(), help="Shape of one input, channels first.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the random inputs.  [default: 0]")
@@ -183,7 +188,7 @@ def audit(paths: tuple[str, ...], config_path: Path | None, **given: Any) -> int
 
     Exits with 0 when nothing was found, 1 for findings, 2 when an input could not be judged.
     """
-    if not paths:
+    if not paths and not given["model"]:
         raise click.UsageError("name a file or a folder: initaudit src/ model.safetensors")
     if "" in paths:
         raise click.UsageError("a PATH is empty: was it meant to come from a variable?")
@@ -296,8 +301,10 @@ def _keep(report: Report, path: Path) -> int:
 @click.argument("rule")
 @click.option("--rules", "rule_folders", multiple=True, type=_FOLDER)
 def explain(rule: str, rule_folders: tuple[Path, ...]) -> int:
-    """Print the page of a rule, by id or by name."""
+    """Print the page of a rule by id or name, or what net.py:Net.fc.weight starts from and why."""
     known = _load(rule_folders)
+    if ".py:" in rule:
+        return _explain_parameter(rule, rule_folders)
     found = [r for r in known.values() if rule.lower() in (r.id.lower(), r.name)]
     if not found:
         raise click.UsageError(f"{rule!r} is no rule: `initaudit rules` lists them")
@@ -305,6 +312,16 @@ def explain(rule: str, rule_folders: tuple[Path, ...]) -> int:
     head = f"{page.severity.name.lower()}, {page.confidence.name.lower()} confidence"
     limits = ", ".join(f"{k} = {v:g}" for k, v in page.limits.items())
     _write(f"{page.markdown}\nSeverity: {head}. Limits: {limits or 'none'}.\n")
+    return CLEAN
+
+
+def _explain_parameter(text: str, folders: tuple[Path, ...]) -> int:
+    from initaudit.declaring import explained
+
+    try:
+        _write(explained(text, Options(rules=folders)))
+    except OptionsError as error:
+        raise click.UsageError("\n".join(error.mistakes)) from None
     return CLEAN
 
 
@@ -394,6 +411,7 @@ def _settings(config_path: Path | None, given: Mapping[str, Any]) -> _Settings:
         jobs=values.get("jobs"),
         strict=bool(values.get("strict", False)),
         unused_ignores=values.get("report_unused_ignores", False),
+        model=given["model"],
     )
     level = Severity[values.get("fail_on", "warning").upper()]
     baseline = values.get("baseline")

@@ -40,6 +40,9 @@ class Options:
     ``cache`` is a folder for what unchanged files came to, None for none; ``jobs`` the number of
     processes, None for what pays. ``strict`` parses files that hold nothing to judge, so that
     faults of their syntax are reported; ``unused_ignores`` reports comments that match nothing.
+
+    ``model`` is ``FILE.py:NAME``: the class whose weights are judged as declared or, beside a
+    checkpoint, as stored.
     """
 
     stage: str = "auto"
@@ -62,6 +65,7 @@ class Options:
     jobs: int | None = None
     strict: bool = False
     unused_ignores: bool = False
+    model: str | None = None
 
 
 def rules_for(options: Options) -> Mapping[str, Rule]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 HEADINGS = ("Bad", "Good", "When it is right", "References")
-SUBJECTS = frozenset({"tensor", "network", "signal", "draw"})
+SUBJECTS = frozenset({"tensor", "network", "signal", "draw", "pair"})
 ORIGINS = frozenset({"declared", "measured", "trained"})
 
 _ID = re.compile(r"IA[1-4]\d\d")

@@ -39,10 +39,10 @@ def run(
     reports = [_unread(found)]
     if found.sources:
         reports.append(_lint(found.sources, options, rules, progress, stdin))
-    if found.checkpoints:
-        from initaudit.auditing import audit_files
-
-        reports.append(audit_files(found.checkpoints, options, rules, progress))
+    if options.model is not None:
+        reports.append(_modelled(found, options, rules, progress))
+    elif found.checkpoints:
+        reports.append(_checkpoints(found, options, rules, progress))
     judged = tuple(str(one.path) for one in (*found.sources, *found.checkpoints))
     pages = tuple(rules.values())
     report = replace(_joined(reports), judged=judged, rules=frozenset(rules), pages=pages)
@@ -50,6 +50,49 @@ def run(
         # A folder may hold files that cannot be judged, but not nothing else.
         return replace(report, failed=True)
     return report
+
+
+def _modelled(
+    found: Inputs, options: Options, rules: Mapping[str, Rule], progress: Progress
+) -> Report:
+    """Judge the model that ``--model`` names: beside each checkpoint, else as it is declared."""
+    from initaudit import declaring
+    from initaudit.reading.units import Files
+
+    assert options.model is not None  # noqa: S101
+    if not found.checkpoints:
+        return declaring.audit_declared(options.model, options, rules, progress)
+    files = Files()
+    chosen = declaring.chosen(files, options)
+    pairs = [
+        declaring.audit_pair(one.path, chosen, files, options, rules, progress)
+        for one in found.checkpoints
+    ]
+    return replace(_joined(pairs), files=len(pairs))
+
+
+def _checkpoints(
+    found: Inputs, options: Options, rules: Mapping[str, Rule], progress: Progress
+) -> Report:
+    """Judge checkpoints; one beside a source whose one class matches it is judged by that."""
+    from initaudit.auditing import audit_files
+
+    if not found.sources or not any(one.named for one in found.checkpoints):
+        return audit_files(found.checkpoints, options, rules, progress)
+    from initaudit import declaring
+    from initaudit.reading.units import Files
+
+    files = Files()
+    sources = [one.path for one in found.sources if one.path.suffix == ".py"]
+    reports: list[Report] = []
+    for one in found.checkpoints:
+        matching = declaring.classes_matching(one.path, sources, files, options)
+        if len(matching) == 1:
+            made = declaring.audit_pair(one.path, matching[0], files, options, rules, progress)
+            reports.append(made)
+        else:
+            reports.append(audit_files([one], options, rules, progress))
+    return _joined(reports)
 
 
 def _within() -> Within:

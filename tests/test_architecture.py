@@ -20,15 +20,16 @@ LAYERS = (
     {"rulebook", "special", "signal", "graph", "fans", "places", "lora"},
     {"checkpoint", "replica", "finding"},
     {"architecture", "catalogue", "claims"},
-    {"source"},
+    {"source", "reading"},
     {"judge", "remedy", "options", "inputs"},
     {"checks", "propagate"},
     {"assemble"},
     {"auditing"},
+    {"declaring"},
     {"running"},
     {"report"},
     {"config", "baseline", "fixing", "terminal"},
-    {"cli"},
+    {"cli", "pytest_plugin"},
     {"__main__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -55,17 +55,22 @@ def plan(
         value.step for out in program.outputs
         if isinstance(value := reading.values.get(out), Signal)
     }  # fmt: skip
-    steps = Steps(builder, outputs)
     held = {part.key for step in builder.steps.values() for part in step.parts}
     held |= builder.reordered
+    made = finished(builder, outputs, name=name, path=path)
+    return replace(made, aside=_aside(program, held))
+
+
+def finished(builder: Builder, outputs: set[int], *, name: str, path: str) -> Plan:
+    """Return the plan of the network that steps make, decomposed forms folded."""
+    steps = Steps(builder, outputs)
     tidy(steps)
     fold(steps, (*FORMS, norm, grouped, affine))
     fold(steps, (attention,))
     tidy(steps)
     fold(steps, (shared_heads, pooled))
     tidy(steps)
-    made = planned(steps, builder.notes, name, path)
-    return replace(made, aside=_aside(program, held))
+    return planned(steps, builder.notes, name, path)
 
 
 def _aside(program: Program, held: set[str]) -> frozenset[str]:

@@ -1,0 +1,1 @@
+"""Model classes in source as networks: followed as text, never imported or run."""

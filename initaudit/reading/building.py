@@ -1,0 +1,382 @@
+"""Objects in the making: the project's classes, and a framework's layers with their parameters."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from initaudit.catalogue import UNKNOWN, LayerSpec, LayerWeight, Value, bind, present
+from initaudit.catalogue import shape as shape_of
+from initaudit.network import Interval, Site, Weights
+from initaudit.reading import drawing, evaluating, following, objects, python
+from initaudit.reading.state import State
+from initaudit.reading.values import (
+    Event,
+    Function,
+    Module,
+    Namespace,
+    Object,
+    Open,
+    Parameter,
+    Scope,
+    StopError,
+    Unknown,
+    UserClass,
+    Vague,
+)
+
+_NESTED = 12
+_DATACLASSES = frozenset({"flax.linen.Module", "equinox.Module"})
+_ONE = frozenset({"stride", "padding", "dilation", "groups", "output_padding", "num_groups"})
+_ZERO_ONE = Weights("constant", Interval.point(1.0), Interval.point(0.0))
+_ZEROS = Weights("zeros", Interval.point(0.0), Interval.point(0.0))
+
+
+def construct(
+    state: State, cls: UserClass, args: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> Any:
+    """Return an object of a class of the project, its constructor followed.
+
+    Raises:
+        StopError: the constructor leads to an end.
+    """
+    if state.building.count(cls) > _NESTED:
+        raise StopError(f"{cls.name} contains itself without an end", state.at)
+    kind = objects.kind(state, cls)
+    site = state.at or cls.unit.site(cls.node)
+    for stranger in objects.strangers(state, cls) if kind is not None else ():
+        state.doubt(f"the base {stranger} of {cls.name} is not known", cls.unit.site(cls.node))
+    made: Any = (
+        Object(cls) if kind is None else Module(kind, site, cls, state.catalogue.layer(kind))
+    )
+    found = objects.of_class(state, cls, "__init__")
+    state.building.append(cls)
+    try:
+        if isinstance(found, Function):
+            kept, state.module = state.module, made if isinstance(made, Module) else state.module
+            try:
+                following.run(state, found, args, keywords, made)
+            finally:
+                state.module = kept
+        elif isinstance(made, Module) and kind in _DATACLASSES:
+            _fields(state, made, args, {k: v for k, v in keywords.items() if k != "name"})
+        elif isinstance(made, Module):
+            begin(state, made, args, keywords)
+        else:
+            _fields(state, made, args, keywords)
+    finally:
+        state.building.pop()
+    if isinstance(made, Module) and kind is not None and not kind.startswith("torch"):
+        _listed(made)
+    return adopted(state, made, keywords.get("name")) if isinstance(made, Module) else made
+
+
+def _listed(made: Module) -> None:
+    """Make lists of modules parts of a module: outside of PyTorch a plain list holds them."""
+    for name, value in list(made.attrs.items()):
+        held = isinstance(value, list | tuple) and bool(value) and not name.startswith("_")
+        if held and all(isinstance(v, Module) for v in value):
+            inner = Module("torch.nn.ModuleList", made.site)
+            inner.children = {str(i): v for i, v in enumerate(value)}
+            made.put(name, inner)
+
+
+def _fields(state: State, made: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+    """Set the fields of a dataclass, or a named tuple, in their order."""
+    names: list[str] = []
+    assert made.cls is not None  # noqa: S101
+    for one in reversed(list(objects.lineage(state, made.cls))):
+        for statement in one.node.body:
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                name = statement.target.id
+                names = [n for n in names if n != name] + [name]
+                if statement.value is not None:
+                    value = evaluating.evaluate(state, Scope(one.unit), statement.value)
+                    made.attrs[name] = value
+    made.attrs.update(zip(names, args, strict=False))
+    made.attrs.update(keywords)
+
+
+def layer(
+    state: State,
+    full: str,
+    spec: LayerSpec | None,
+    args: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+) -> Any:
+    """Return a framework's layer, its parameters as they start."""
+    if spec is not None and spec.op in {"buffer", "wrapper", "variable"}:
+        return Unknown(f"{full} is not followed")
+    made = Module(full, state.at or Site(""), None, spec)
+    title = keywords.get("name")
+    begin(state, made, args, keywords)
+    return adopted(state, made, title)
+
+
+def adopted(state: State, made: Module, name: Any = None) -> Module:
+    """Return a module made within a Flax module's call, under the name that Flax gives it.
+
+    The same call made again, for another input, means the module that was made before.
+    """
+    parent = state.module
+    compact = parent is not None and parent.kind == "flax.linen.Module"
+    if parent is None or not compact or state.tape is None or parent.attrs.get("_setup"):
+        return made
+    counts = parent.attrs.setdefault("_counts", {})
+    if not isinstance(name, str):
+        number = counts.get(made.title, 0)
+        counts[made.title] = number + 1
+        name = f"{made.title}_{number}"
+    held = parent.children.get(name)
+    if held is not None:
+        return held
+    made.path = f"{parent.path}.{name}" if parent.path else name
+    parent.children[name] = made
+    return made
+
+
+def begin(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+    """Do what the framework's own constructor does."""
+    kind = made.kind
+    if kind in objects.CONTAINERS:
+        _fill(state, made, args, keywords)
+    elif made.spec is not None and made.spec.op != "module":
+        _weights(state, made, args, keywords)
+
+
+def _fill(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+    items: list[tuple[str, Any]]
+    if made.kind in {"torch.nn.Sequential", "flax.nnx.Sequential"} and not (
+        len(args) == 1 and isinstance(args[0], dict)
+    ):
+        items = [(str(i), item) for i, item in enumerate(args)]
+    else:
+        given = args[0] if args else keywords.get("modules", keywords.get("layers"))
+        if isinstance(given, Unknown):
+            raise StopError(f"the modules of a container are not known: {given.reason}", state.at)
+        if isinstance(given, dict):
+            items = [(str(k), v) for k, v in given.items()]
+        else:
+            held = [] if given is None else evaluating.iterate(state, given)
+            pairs = made.kind == "torch.nn.ModuleDict"
+            items = [(str(x[0]), x[1]) if pairs else (str(i), x) for i, x in enumerate(held)]
+    for name, item in items:
+        if isinstance(item, Unknown):
+            raise StopError(f"a module of a container is not known: {item.reason}", state.at)
+        if isinstance(item, Module):
+            made.children[name] = item
+        elif item is None:
+            made.children[name] = None
+        else:
+            raise StopError("a container holds what is no module", state.at)
+
+
+def _weights(
+    state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> None:
+    spec = made.spec
+    assert spec is not None  # noqa: S101
+    named = dict(zip((p.name for p in spec.parameters if p.kind == "plain"), args, strict=False))
+    named.update(keywords)
+    told = {name: _told(state, spec, name, value) for name, value in named.items()}
+    bound = bind(spec.parameters, (), {k: folded(v) for k, v in told.items()})
+    if bound is None:
+        raise StopError(f"{spec.name} is called with arguments that do not fit", state.at)
+    made.bound = bound
+    made.attrs.update({f"_{k}": v for k, v in told.items() if isinstance(v, Module)})
+    if spec.op in {"lstm", "gru", "rnn"} and "Cell" not in spec.name:
+        _recurrent(state, made, spec)
+        return
+    if spec.op == "transformer":
+        return
+    if spec.framework in {"keras", "flax"}:
+        made.attrs.update({f"_{name}": value for name, value in named.items()})
+        if made.kind.startswith("flax.nnx"):
+            from initaudit.reading import lasting
+
+            lasting.make(state, made, spec, 0)
+        return
+    open_ = {
+        name: getattr(value, "key", "") for name, value in told.items() if python.tainted(value)
+    }
+    for name, weight in spec.weights.items():
+        there = present(spec, weight, bound)
+        if there is None:
+            state.doubt(f"whether there is a {name} of {spec.name} is not known")
+        if there is False:
+            _nested_put(made, name, None)
+            continue
+        extents = shape_of(spec, weight, bound)
+        if extents is None:
+            raise StopError(f"the shape of the {name} of {spec.name} is not known", state.at)
+        shape = _opened(spec, weight, extents, open_)
+        _nested_put(made, name, start(state, made, spec, weight, shape))
+    if spec.op == "batch_norm" and evaluating.plain(made, "track_running_stats") is not False:
+        _statistics(state, made)
+
+
+def _nested_put(made: Module, name: str, parameter: Parameter | None) -> None:
+    """Put a parameter where its dotted name says: ``out_proj.weight`` belongs to a module."""
+    head, dot, rest = name.partition(".")
+    if not dot:
+        made.params[name] = parameter
+        return
+    inner = made.children.get(head)
+    if inner is None:
+        inner = made.children[head] = Module("torch.nn.Module", made.site)
+    inner.params[rest] = parameter
+
+
+def _told(state: State, spec: LayerSpec, name: str, value: Any) -> Any:
+    """Return an argument with a number in the place of one that the source leaves open."""
+    sizes = {spec.inputs, spec.outputs, spec.kernel} | {"num_heads", "kernel_size"}
+    if isinstance(value, Unknown):
+        if name in _ONE:
+            return Open(1)
+        if name == spec.kernel or name == "kernel_size":
+            return Open(1)
+        return state.witness(value) if name in sizes else value
+    if isinstance(value, tuple | list) and any(isinstance(v, Unknown) for v in value):
+        return tuple(_told(state, spec, name, v) for v in value)
+    if isinstance(value, Vague) and float(value).is_integer() and name in sizes:
+        return Open(int(value))
+    return value
+
+
+def _opened(
+    spec: LayerSpec, weight: LayerWeight, extents: tuple[int | None, ...], open_: Mapping[str, str]
+) -> tuple[int, ...]:
+    """Return a shape whose extents are marked where the source leaves them open."""
+    roles: list[str | int] = []
+    kernel = len(extents) - len(weight.shape) + 1
+    for role in weight.shape:
+        roles += [role] * (kernel if role == "kernel" else 1)
+    names = {"inputs": spec.inputs, "outputs": spec.outputs, "gates": spec.outputs,
+             "kernel": spec.kernel}  # fmt: skip
+    found: list[int] = []
+    for role, extent in zip(roles, extents, strict=True):
+        name = names.get(str(role), str(role))
+        if extent is None:
+            found.append(Open(64))
+        else:
+            key = open_.get(name or "", "") if role != "gates" or spec.gates == 1 else ""
+            found.append(Open.of(extent, key) if name in open_ else extent)
+    return tuple(found)
+
+
+def start(
+    state: State, made: Module, spec: LayerSpec, weight: LayerWeight, shape: tuple[int, ...]
+) -> Parameter:
+    """Return a parameter as the layer's constructor leaves it."""
+    parameter = Parameter(shape, [], state.at or made.site, weight.role)
+    parameter.chain.append(default(made, spec, weight, parameter))
+    state.made.append(parameter)
+    return parameter
+
+
+def default(made: Module, spec: LayerSpec, weight: LayerWeight, parameter: Parameter) -> Event:
+    """Return the initialisation that a layer's constructor gives a parameter."""
+    fans = drawing.fans_of(parameter.shape)
+    own = made.params.get("weight")
+    if len(parameter.shape) < 2 and own is not None and own is not parameter:
+        fans = drawing.fans_of(own.shape)
+    if weight.default.fan == "out":
+        size = evaluating.plain(made, spec.outputs or "")
+        fans = (fans[0], size if isinstance(size, int) else fans[1])
+    weights = weight.default
+    if "init" in made.bound and weight.keyword == "init":
+        value = made.bound["init"]
+        if isinstance(value, Interval):
+            weights = Weights("constant", value, Interval.point(0.0))
+    drawn = drawing.draw(weights, parameter.shape, fans)
+    title = spec.name.rpartition(".")[2]
+    std = drawing.deviation(weights, fans)
+    return Event(weights, f"the default of {title}", parameter.site, drawn, std=std)
+
+
+def _statistics(state: State, made: Module) -> None:
+    size = evaluating.plain(made, "num_features")
+    width = size if isinstance(size, int) else 64
+    known = made.params.get("weight")
+    if known is not None:
+        width = known.shape[0]
+    for name, weights, shape, dtype in (
+        ("running_mean", _ZEROS, (width,), "F32"),
+        ("running_var", _ZERO_ONE, (width,), "F32"),
+        ("num_batches_tracked", _ZEROS, (), "I64"),
+    ):
+        drawn = drawing.draw(weights, shape, (1, 1))
+        event = Event(weights, "the default of BatchNorm", made.site, drawn)
+        made.params[name] = Parameter(
+            shape, [event], made.site, name, buffer=True, trained=False, dtype=dtype
+        )
+
+
+def _recurrent(state: State, made: Module, spec: LayerSpec) -> None:
+    """Make the weights of all layers and directions of an LSTM, a GRU or an RNN."""
+    said = [evaluating.plain(made, n) for n in ("input_size", "hidden_size", "num_layers")]
+    if not all(isinstance(n, int) for n in said):
+        raise StopError(f"the sizes of {spec.name} are not known", state.at)
+    inputs, hidden, layers = said
+    twice = evaluating.plain(made, "bidirectional") is True
+    biased = evaluating.plain(made, "bias") is not False
+    if evaluating.plain(made, "proj_size") not in {0, None} and "LSTM" in spec.name:
+        raise StopError("an LSTM with projections is not followed", state.at)
+    for number in range(min(layers, 64)):
+        for suffix in ("", "_reverse")[: 2 if twice else 1]:
+            width = inputs if number == 0 else hidden * (2 if twice else 1)
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                if name.startswith("bias") and not biased:
+                    continue
+                weight = spec.weights[f"{name}_l0"]
+                shape: tuple[int, ...] = (spec.gates * hidden,)
+                if name.startswith("weight"):
+                    shape += (width if name == "weight_ih" else hidden,)
+                full = f"{name}_l{number}{suffix}"
+                made.params[full] = start(state, made, spec, weight, shape)
+
+
+def folded(value: Any) -> Value:
+    """Return a Python value as the catalogue takes it."""
+    match value:
+        case bool() | None | str():
+            return value
+        case int() | float():
+            try:
+                return Interval.point(float(value))
+            except (ValueError, OverflowError):
+                return UNKNOWN
+        case tuple() | list():
+            return tuple(folded(v) for v in value)
+        case _:
+            return UNKNOWN
+
+
+def copied(value: Any) -> Any:
+    """Return a deep copy of a module, its parameters separate ones."""
+    if isinstance(value, Module):
+        made = copy.copy(value)
+        made.attrs = dict(value.attrs)
+        made.params = {k: None if p is None else _twin(p) for k, p in value.params.items()}
+        made.children = {k: copied(c) for k, c in value.children.items()}
+        return made
+    if isinstance(value, list | tuple):
+        return type(value)(copied(v) for v in value)
+    if isinstance(value, dict):
+        return {k: copied(v) for k, v in value.items()}
+    if isinstance(value, Namespace | Object):
+        made_ = copy.copy(value)
+        made_.attrs = dict(value.attrs)
+        return made_
+    return value
+
+
+def _twin(parameter: Parameter) -> Parameter:
+    twin = copy.copy(parameter)
+    twin.chain = list(parameter.chain)
+    return twin
+
+
+__all__ = ["begin", "construct", "copied", "default", "folded", "layer", "start"]
