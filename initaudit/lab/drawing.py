@@ -31,9 +31,8 @@ def draw(
     A truncated law is cut at two deviations, as the scaled ones of all frameworks are; it has the
     variance that ``weights`` says.
 
-    Args:
-        fans: (fan_in, fan_out) where they are not those of the shape, as for a bias.
-        sparsity: the share of each input's weights that is zero under the law "sparse".
+    ``fans`` are (fan_in, fan_out) where they are not those of the shape, as for a bias;
+    ``sparsity`` is the share of each input's weights that is zero under the law "sparse".
 
     Raises:
         DrawError: for an open number, or a law that says nothing of its values.
@@ -42,7 +41,7 @@ def draw(
     if weights.law in ("zeros", "constant"):
         return np.full(shape, mean)
     if weights.law == "identity":
-        return np.eye(*shape)
+        return np.eye(shape[0], shape[-1])
     std = math.sqrt(_point(weights.scale, "variance") / _fan(weights, shape, fans))
     match weights.law:
         case "normal":

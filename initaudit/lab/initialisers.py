@@ -95,7 +95,8 @@ def _start(text: str) -> Start:
     if text.lower() == DEFAULT:
         layer = _catalogue().layer("torch.nn.Linear")
         assert layer is not None  # noqa: S101  (the catalogue is ours)
-        return Start("PyTorch's default", *(layer.weights[n].default for n in ("weight", "bias")))
+        own = layer.weights
+        return Start("PyTorch's default", own["weight"].default, own["bias"].default)
     call = WORDS.get(text.lower(), text)
     name, positional, keywords = _call(call)
     initialiser = _find(name)

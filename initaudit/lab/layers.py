@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from initaudit.finding import LayerReport, Report
 from initaudit.lab.nets import SAMPLES
@@ -63,7 +64,7 @@ def outputs(network: Network, arrays: Arrays, samples: int = SAMPLES) -> list[Ar
     return [tape.outputs[p.behind] for p in hidden(network) if p.behind in tape.outputs]
 
 
-def shares(values: list[Array], test: Callable[[Array], Array]) -> list[float]:
+def shares(values: list[Array], test: Callable[[Array], NDArray[np.bool_]]) -> list[float]:
     """Return the share of entries of each array that pass a test."""
     return [float(np.mean(test(x))) for x in values]
 

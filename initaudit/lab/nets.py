@@ -19,7 +19,7 @@ from initaudit.running import run
 from initaudit.special import Array
 
 SAMPLES = 128
-"""Random inputs of an audit in the lab: half as many as by default, and as many as the rules need."""
+"""Random inputs of an audit in the lab: half as many as by default; the rules need 128."""
 
 Arrays = dict[str, Array]
 

@@ -52,7 +52,7 @@ def salaries(samples: int, seed: int) -> tuple[Array, Array]:
 def moons(samples: int, seed: int, noise: float = 0.15) -> Points:
     """Return two half circles that reach into each other, centred, of unit spread."""
     random = _random(seed, 1)
-    labels = np.arange(samples) % 2
+    labels: Array = (np.arange(samples) % 2).astype(np.float64)
     angle = random.uniform(0.0, np.pi, samples)
     x = np.where(labels == 0, np.cos(angle), 1.0 - np.cos(angle))
     y = np.where(labels == 0, np.sin(angle), 0.5 - np.sin(angle))
@@ -62,7 +62,7 @@ def moons(samples: int, seed: int, noise: float = 0.15) -> Points:
 def circles(samples: int, seed: int, noise: float = 0.1) -> Points:
     """Return a circle within another of twice its radius, centred, of unit spread."""
     random = _random(seed, 2)
-    labels = np.arange(samples) % 2
+    labels: Array = (np.arange(samples) % 2).astype(np.float64)
     angle = random.uniform(0.0, 2.0 * np.pi, samples)
     radius = np.where(labels == 0, 1.0, 0.5)[:, None]
     x = radius * np.stack([np.cos(angle), np.sin(angle)], 1)

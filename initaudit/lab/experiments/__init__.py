@@ -1,0 +1,1 @@
+"""The experiments: one module each, with ``TITLE``, ``ABOUT`` and ``run(settings)``."""

@@ -111,7 +111,7 @@ def _trained(
 ) -> Course:
     network = opened(arrays, activation)
     task = Task("points", {input_of(network): points.x}, one_hot(points.labels, 2), classes=True)
-    by = optimiser(chosen(settings.optimiser, "momentum"), chosen(settings.rate, 0.1))
+    by = optimiser(settings.optimiser or "momentum", chosen(settings.rate, 0.1))
     return train(network, arrays, task, by, chosen(settings.steps, 800), seen)
 
 

@@ -75,7 +75,7 @@ def _watched(activation: str, text: str, settings: Settings) -> tuple[Watch, Cou
     arrays = stack(width, width, depth, CLASSES, activation, text, seed=settings.seed).arrays()
     network = opened(arrays, activation)
     watch = Watch(network, every=2)
-    by = optimiser(chosen(settings.optimiser, "momentum"), chosen(settings.rate, 0.05))
+    by = optimiser(settings.optimiser or "momentum", chosen(settings.rate, 0.05))
     task = classify(network, 256, CLASSES, settings.seed)
     course = train(network, arrays, task, by, chosen(settings.steps, 120), watch, batch=128)
     return watch, course, named(text, audited(arrays, activation), WANTED.get(text, ()))

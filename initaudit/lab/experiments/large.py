@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def run(settings: Settings) -> Result:
 
 
 def _explodes(std: list[float], width: int, numbers: dict[str, float]) -> Claim:
-    factors = [b / a for a, b in zip(std[1:], std[2:], strict=False)]
+    factors = [b / a for a, b in pairwise(std[1:])]
     numbers |= {f"relu std {i}": s for i, s in enumerate(std, 1)}
     numbers["relu factor"] = float(np.median(factors)) if factors else 0.0
     return claim(
@@ -106,7 +107,7 @@ def _trained(activation: str, text: str, settings: Settings) -> Course:
     arrays = stack(64, 64, 3, _CLASSES, activation, text, seed=settings.seed).arrays()
     network = opened(arrays, activation)
     task = classify(network, 256, _CLASSES, settings.seed)
-    by = optimiser(chosen(settings.optimiser, "momentum"), chosen(settings.rate, 0.05))
+    by = optimiser(settings.optimiser or "momentum", chosen(settings.rate, 0.05))
     return train(network, arrays, task, by, chosen(settings.steps, 150), batch=64)
 
 

@@ -12,7 +12,7 @@ TITLE = "Slow, not dead"
 ABOUT = (
     "Four hidden layers of ReLU on ten classes, full batches. A start a little too small still "
     "learns: the gradient is weak, so the first steps do little, until the weights have grown. "
-    "Counted: the steps to the same loss. Adam divides the gradient's size out and hides most of it."
+    "Counted: the steps to the same loss. Adam divides the gradient's size out and hides most."
 )
 CLASSES, AIM = 10, 0.5
 STARTS = ("he", "xavier", "default", "normal_(0, 0.05)")
@@ -25,7 +25,7 @@ def run(settings: Settings) -> Result:
     sound = {"tanh": "xavier", "selu": "lecun", "sigmoid": "4 x xavier"}.get(activation, "he")
     own = (sound, *(s for s in STARTS if s not in (sound, "he")))
     starts = own if settings.initialiser is None else (sound, settings.initialiser)
-    plain = chosen(settings.optimiser, "sgd")
+    plain: OptimiserName = settings.optimiser or "sgd"
     rate = chosen(settings.rate, 0.001 if plain == "adam" else 0.1)
     courses = {s: _trained(activation, s, settings, plain, rate, steps) for s in starts}
     adam = {s: _trained(activation, s, settings, "adam", 0.001, min(steps, 300)) for s in starts}
@@ -37,7 +37,7 @@ def run(settings: Settings) -> Result:
         wanted = ("IA106",) if text in ("default", "normal_(0, 0.05)") else ()
         audits.append(named(text, audited(arrays, activation), wanted))
         row = [text]
-        for label, found in ((plain, courses), ("adam", adam)):
+        for label, found in (("plain", courses), ("adam", adam)):
             count, best = found[text].steps_to(AIM), found[sound].steps_to(AIM)
             ratio = None if count is None or not best else count / best
             numbers |= {} if ratio is None else {f"{text} {label}": ratio}
@@ -47,7 +47,7 @@ def run(settings: Settings) -> Result:
             ]
         rows.append(tuple(row))
     slow = starts[-1]
-    times, under_adam = (numbers.get(f"{slow} {label}") for label in (plain, "adam"))
+    times, under_adam = (numbers.get(f"{slow} {label}") for label in ("plain", "adam"))
     header = ("start", f"steps, {plain}", "ratio", "steps, adam", "ratio")
     return Result(
         "slow",

@@ -56,7 +56,7 @@ def run(settings: Settings) -> Result:
                 f"{activation}: the gradient shrinks by {shown(factor)} a layer, "
                 f"{shown(expected)} from the last to the first",
                 f"{shown(ratio)}",
-                holds=0.0 < ratio and abs(np.log10(ratio / expected)) < 1.0,
+                holds=ratio > 0.0 and abs(np.log10(ratio / expected)) < 1.0,
             )
         )
         pictures.append(histograms(f"{activation}: what each layer hands on", report))
@@ -92,4 +92,4 @@ def _factor(text: str, width: int, activation: str) -> float:
     gain = float(start(text).weight((width, width), rng).std()) * width**0.5
     known = ACTIVATIONS[activation]
     slope = 0.5**0.5 if known.rectifier else float(known.derivative(np.zeros(1))[0])
-    return gain * slope
+    return float(gain * slope)

@@ -105,7 +105,7 @@ def _trained(
     network = opened(arrays, activation)
     x, y = salaries(PEOPLE, settings.seed)
     task = Task("salary", {input_of(network): x}, y, classes=False)
-    rate, name = chosen(settings.rate, 0.1), chosen(settings.optimiser, "sgd")
+    rate, name = chosen(settings.rate, 0.1), settings.optimiser or "sgd"
     return train(network, arrays, task, optimiser(name, rate), steps, seen)
 
 
