@@ -333,6 +333,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words and words[0] in _COMMANDS:
         name = f"initaudit {words[0]}"
         command = _COMMANDS[words.pop(0)]
+    elif words[:1] == ["lab"]:
+        from initaudit.lab.command import lab
+
+        name, command = f"initaudit {words.pop(0)}", lab
     sys.exit(_run(command, words, name))
 
 

@@ -26,7 +26,7 @@ ABOUT = (
 STARTS = ("default", "xavier", "he", "lecun", "normal_(0, 0.01)", "4 x xavier")
 OWN = ("relu", "tanh", "sigmoid", "gelu", "selu", "softplus")
 SCALES = 6
-MOST = 100.0
+MOST = 99.0
 _INPUTS = 64
 
 
@@ -50,7 +50,7 @@ def run(settings: Settings) -> Result:
             numbers |= {f"{label} measured": slope, f"{label} theory": theory}
             off.append((abs(slope - theory), label))
             line.append(reach(slope))
-            cells.append(f"{_layers(reach(slope))} / {_layers(reach(theory))}")
+            cells.append(f"{_layers(reach(slope))}/{_layers(reach(theory))}")
             rows.append((text, activation, f"{slope / math.log(10):+.3f}",
                          f"{theory / math.log(10):+.3f}"))  # fmt: skip
         values.append(tuple(line))
@@ -72,7 +72,7 @@ def run(settings: Settings) -> Result:
         ),
         (
             Heat(
-                f"Hidden layers that the gradient passes (measured / theory, up to {MOST:g})",
+                f"Hidden layers that the gradient passes (measured/theory, up to {MOST:g})",
                 starts,
                 shown_activations,
                 tuple(values),
@@ -130,8 +130,10 @@ def theory_slope(text: str, activation: str, depth: int, width: int) -> float:
 
 def reach(slope: float) -> float:
     """Return six depth scales, at most `MOST`."""
-    return min(SCALES / abs(slope), MOST) if slope and math.isfinite(slope) else 0.0
+    if not math.isfinite(slope):
+        return 0.0
+    return MOST if abs(slope) * MOST <= SCALES else SCALES / abs(slope)
 
 
 def _layers(value: float) -> str:
-    return f"{value:.0f}" if value < MOST else f">{MOST:.0f}"
+    return f"{value:.0f}" if value < MOST else f"{MOST:.0f}+"
