@@ -11,6 +11,7 @@ import click
 from initaudit import terminal
 from initaudit.lab import experiments
 from initaudit.lab.initialisers import InitialiserError, start
+from initaudit.lab.nets import Plain, opened
 from initaudit.lab.results import Result
 from initaudit.lab.settings import OPTIMISERS, Settings
 from initaudit.lab.train import TrainError
@@ -19,6 +20,22 @@ from initaudit.signal import ACTIVATIONS
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _SUFFIXES = (".html", ".svg", ".txt")
 _LONGEST = 100_000
+
+
+class Shape(click.ParamType[tuple[int, ...]]):
+    """Whole numbers above zero, separated by commas."""
+
+    name = "3,224,224"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """Return ``3,224,224`` as a tuple."""
+        try:
+            shape = tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            shape = ()
+        if not shape or min(shape) < 1:
+            self.fail(f"{value!r} is not a list of whole numbers above zero such as 3,224,224")
+        return shape
 
 
 def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,10 +109,7 @@ def lab(
     _refuse(output_file)
     settings = Settings(seed=seed)
     with terminal.Watcher.on_terminal() as watcher:
-        results = []
-        for i, name in enumerate(experiments.NAMES):
-            watcher(f"running {name}", i / len(experiments.NAMES))
-            results.append(experiments.run(name, settings))
+        results = list(experiments.run_all(settings, watcher))
     write(results, output_file, quiet=quiet)
 
 
@@ -165,3 +179,80 @@ def write(results: Sequence[Result], target: Path | None, *, quiet: bool) -> Non
 
 for _name, _title in experiments.titles().items():
     lab.add_command(_experiment(_name, _title))
+
+
+def _own(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a network of one's own is told by."""
+    shape = click.option("--input-shape", type=Shape(), help="Shape of one input, channels first.")
+    return shape(command)
+
+
+@lab.command(context_settings=_CONTEXT)
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, exists=True))
+@_own
+@_settings
+def replay(
+    path: Path,
+    input_shape: tuple[int, ...] | None,
+    output_file: Path | None,
+    *,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Train the replica of a checkpoint on a synthetic task and watch it."""
+    from initaudit.lab.replay import replay as played
+
+    for name in ("depth", "width", "initialiser"):
+        if given[name] is not None:
+            option = "--init" if name == "initialiser" else f"--{name}"
+            raise click.UsageError(f"{option} has no place here: the checkpoint tells it")
+    _refuse(output_file)
+    with terminal.Watcher.on_terminal() as watcher:
+        result = _run(
+            lambda: played(
+                path, Settings(**given), input_shape, lambda s: watcher(f"training {path.name}", s)
+            )
+        )
+    write([result], output_file, quiet=quiet)
+
+
+@lab.command(context_settings=_CONTEXT)
+@click.argument(
+    "path", metavar="[FILE]", required=False, type=click.Path(path_type=Path, exists=True)
+)
+@click.option("--widths", type=Shape(), metavar="784,256,10", help="A plain network, without FILE.")
+@_own
+@_settings
+def sweep(
+    path: Path | None,
+    widths: tuple[int, ...] | None,
+    input_shape: tuple[int, ...] | None,
+    output_file: Path | None,
+    *,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Try every sensible initialiser on a network and rank them by what was measured."""
+    from initaudit.lab.replay import Subject, subject
+    from initaudit.lab.sweep import sweep as swept
+
+    settings = Settings(**given)
+    if (path is None) == (widths is None):
+        raise click.UsageError("name a checkpoint, or --widths 784,256,10 for a plain network")
+    _refuse(output_file)
+
+    def work(progress: Callable[[float], None]) -> Result:
+        if path is not None:
+            one = subject(path, settings, input_shape)
+            return swept(one, path.name, settings, progress)
+        net = Plain(widths or (), settings.activation or "relu", ("he",), settings.seed)
+        arrays = net.arrays()
+        one = Subject(opened(arrays, net.activation), arrays)
+        label = f"{'-'.join(map(str, net.widths))}, {net.activation}"
+        return swept(one, label, settings, progress)
+
+    if widths is not None and len(widths) < 2:
+        raise click.UsageError("--widths: at least inputs and outputs, as in 784,256,10")
+    with terminal.Watcher.on_terminal() as watcher:
+        result = _run(lambda: work(lambda s: watcher("trying initialisers", s)))
+    write([result], output_file, quiet=quiet)

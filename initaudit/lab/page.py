@@ -24,7 +24,8 @@ section{border-top:1px solid var(--line);padding-top:1.5rem;margin-top:2rem}
 .yes{color:var(--s2)}.no,.error{color:var(--s1)}.warning{color:var(--s4)}.note{color:var(--s0)}
 .clean{color:var(--s2)}.named li{padding:.2rem 0}.named code{font-size:.9em}
 .pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,30rem),1fr));gap:1.5rem}
-figure{margin:0;min-width:0}figure svg{max-width:100%;height:auto;display:block}
+figure{margin:0;min-width:0}
+figure svg{width:100%;max-width:40rem;min-width:32rem;height:auto;display:block}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;
 font-variant-numeric:tabular-nums}td,th{padding:.2rem .75rem .2rem 0;text-align:right}
 td:first-child,th:first-child{text-align:left}th{border-bottom:1px solid var(--line)}
@@ -85,7 +86,7 @@ def _named(one: Named) -> str:
 
 def _figure(drawn: Picture) -> str:
     made = _table(drawn) if isinstance(drawn, Table) else svg(drawn)
-    return f"<figure><h3>{escape(drawn.title)}</h3>{made}</figure>"
+    return f'<figure><h3>{escape(drawn.title)}</h3><div class="scroll">{made}</div></figure>'
 
 
 def _table(drawn: Table) -> str:
@@ -93,4 +94,4 @@ def _table(drawn: Table) -> str:
     rows = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in drawn.rows
     )
-    return f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+    return f"<table><tr>{head}</tr>{rows}</table>"

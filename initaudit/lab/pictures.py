@@ -122,8 +122,8 @@ def _curves(drawn: Curves, style: Style, width: int) -> list[Text]:
     end = f"{shown(right)} ({drawn.across})"
     lines.append(Text(f"  {'':>9} {shown(left):<{max(columns - len(end), 1)}}{end}"))
     for i, series in enumerate(drawn.series):
-        mark = Text(f"  {marks[i % len(marks)]}", style=COLOURS[i % len(COLOURS)])
-        lines.append(mark.append(f" {series.label}", style=""))
+        key = Text("  ").append(marks[i % len(marks)], style=COLOURS[i % len(COLOURS)])
+        lines.append(key.append(f" {series.label}"))
     return lines
 
 
@@ -176,9 +176,9 @@ def _panel(panel: Panel, style: Style, wide: int) -> list[Text]:
     heading = middle_cut(panel.label, wide, style)
     lines = [Text(heading + " " * (wide - cell_len(heading)))]
     shade = ":" if style.ascii else "░"
-    for r, row in enumerate(grid):
+    for r, kinds in enumerate(grid):
         line = Text()
-        for c, kind in enumerate(row):
+        for c, kind in enumerate(kinds):
             if (r, c) in dots:
                 mark = "ox"[dots[r, c]]
                 line.append(mark, style="bold cyan" if mark == "o" else "bold yellow")

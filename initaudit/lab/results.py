@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from initaudit.finding import Finding, Report
@@ -156,6 +156,12 @@ def named(network: str, report: Report, wanted: Sequence[str] = ()) -> Named:
         rules.setdefault(finding.rule, (finding.name, finding.severity.name.lower()))
     verdict = report.networks[0].verdict if report.networks else "unjudged"
     return Named(network, verdict, rules, tuple(wanted))
+
+
+def as_found(network: str, report: Report) -> Named:
+    """Return what the report of one checkpoint says, where nothing in particular is expected."""
+    found = named(network, report)
+    return replace(found, wanted=tuple(found.rules))
 
 
 def _worst_first(finding: Finding) -> tuple[int, str]:

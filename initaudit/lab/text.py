@@ -54,7 +54,8 @@ def _lines(result: Result, style: Style, console: Console) -> list[Text]:
     if not style.quiet:
         for drawn in result.pictures:
             lines += [Text(), *picture(drawn, style, console.width)]
-    lines += [Text(), Text("What the audit says of these networks, saved as checkpoints:")]
+    if result.named:
+        lines += [Text(), Text("What the audit says of these networks, saved as checkpoints:")]
     for one_named in result.named:
         lines += _named(one_named, style, console)
     if result.lesson:
