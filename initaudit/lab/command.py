@@ -100,6 +100,8 @@ def lab(
     if context.invoked_subcommand is not None:
         if every:
             raise click.UsageError("--all runs every experiment: leave the command out")
+        if seed or quiet or output_file is not None:
+            raise click.UsageError(f"write the options behind {context.invoked_subcommand}")
         return
     if not every:
         if output_file is not None:

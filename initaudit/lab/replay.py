@@ -57,7 +57,10 @@ def subject(path: Path, settings: Settings, input_shape: tuple[int, ...] | None 
     if not network.activation_known:
         network = network.with_activation(ASSUMED)
         said.append(f"activation: {ASSUMED} (--activation tells another)")
-    head_of(network)
+    if graph.head(network) is None:
+        raise TrainError(
+            f"{path}: its input reaches no layer with a weight: see `initaudit {path}`"
+        )
     cost, _ = measured(network, opened.arrays)
     if cost.parameters > _MOST_WEIGHTS:
         raise TrainError(f"{path}: {cost.parameters:,} weights are too many for the replica")
@@ -120,8 +123,6 @@ def replay(
     name = settings.optimiser or "adam"
     by = optimiser(name, chosen(settings.rate, RATE if name == "adam" else 10.0 * RATE))
     course = train(one.network, one.arrays, task, by, steps, watched)
-    if not watch.losses:
-        raise TrainError(f"{path}: the training ended {course.ended}")
     return _result(path, one, task, watch, course, name)
 
 

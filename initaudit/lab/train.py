@@ -100,6 +100,9 @@ def train(
     All samples make one step, or ``batch`` of them drawn anew for each. The training ends early,
     and says so, where an output, the loss or a gradient is no longer finite; and, without a word,
     once the loss is at most ``until``.
+
+    Raises:
+        TrainError: where the first output or its loss is not finite.
     """
     head = head_of(network)
     weights = {name: np.array(array, np.float64) for name, array in arrays.items()}
@@ -137,6 +140,8 @@ def train(
             if done:
                 break
             by.step(weights, gradients)
+    if not losses:
+        raise TrainError(f"it cannot be trained: {(ended or '').removeprefix('after 0 steps: ')}")
     return Course(tuple(losses), tuple(accuracies), weights, ended)
 
 

@@ -89,6 +89,7 @@ def _explodes(std: list[float], width: int, numbers: dict[str, float]) -> Claim:
 
 def _saturates(activation: str, values: list[Array], numbers: dict[str, float]) -> Claim:
     low, behind = _BOUNDS[activation]
+    values = values or [np.zeros((1, 1))]
     at_low = shares(values, lambda x: x < low + NEAR)
     at_one = shares(values, lambda x: x > 1.0 - NEAR)
     both = [a + b for a, b in zip(at_low, at_one, strict=True)]

@@ -8,6 +8,7 @@ from initaudit.lab.layers import gradients, list_of, outputs
 from initaudit.lab.nets import Plain, audited, opened
 from initaudit.lab.results import Claim, Curves, Named, Result, Series, claim, named, shown
 from initaudit.lab.settings import Settings, chosen
+from initaudit.lab.train import TrainError
 from initaudit.lab.watch import similarity
 
 TITLE = "Different initialisers in different layers"
@@ -16,6 +17,7 @@ ABOUT = (
     "one weak layer costs once and the rest carry on; a stack of weak ones costs at each; and one "
     "layer that saturates or lines up all units cannot be undone behind it."
 )
+_SHALLOWEST = 4
 SMALL, LARGE = "normal_(0, 0.01)", "uniform_(0, 1)"
 
 
@@ -24,6 +26,8 @@ def run(settings: Settings) -> Result:
     depth, width = chosen(settings.depth, 10), chosen(settings.width, 200)
     weak = chosen(settings.initialiser, SMALL)
     joint = depth // 2
+    if depth < _SHALLOWEST:
+        raise TrainError(f"a joint needs {_SHALLOWEST} hidden layers at least")
     whole = ("he",) * (depth + 1)
     half = ("he",) * joint + ("xavier",) * (depth + 1 - joint)
     one = (*("he",) * joint, weak, *("he",) * (depth - joint))

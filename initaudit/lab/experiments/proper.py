@@ -38,13 +38,13 @@ def run(settings: Settings) -> Result:
         label = f"{activation}, {text}, {depth} hidden layers"
         net = stack(width, width, depth, 10, activation, text, seed=settings.seed)
         report = audited(net.arrays(), activation)
-        std, grad = spreads(report), gradients(report)
+        std, grad = spreads(report) or [0.0], gradients(report)
         ranks = _ranks(report)
         fall = grad[0] / grad[-1] if grad and grad[-1] else 0.0
         rank = min(ranks, default=0.0)
         numbers |= {
-            f"{label} first std": std[0] if std else 0.0,
-            f"{label} last std": std[-1] if std else 0.0,
+            f"{label} first std": std[0],
+            f"{label} last std": std[-1],
             f"{label} gradient ratio": fall,
             f"{label} rank": rank,
         }
