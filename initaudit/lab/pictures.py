@@ -38,7 +38,7 @@ _BINS = 32
 
 def picture(drawn: Picture, style: Style, width: int) -> list[Text]:
     """Return the lines of a picture under its title."""
-    lines = [Text(drawn.title, style="bold")]
+    lines = [Text(part, style="bold") for part in _folded(drawn.title, width)]
     match drawn:
         case Histograms():
             lines += _histograms(drawn, style, width)
@@ -54,18 +54,21 @@ def picture(drawn: Picture, style: Style, width: int) -> list[Text]:
             lines += table(drawn.header, drawn.rows, style, width)
     for line in lines:
         line.rstrip()
+        line.truncate(width, overflow="crop")
     return lines
 
 
 def _histograms(drawn: Histograms, style: Style, width: int) -> list[Text]:
     label = max((len(row.label) for row in drawn.rows), default=0)
     note = max((len(row.note) for row in drawn.rows), default=0)
+    if width < label + note + _BINS // 2 + 24:
+        note = 0
     bins = _BINS if width >= label + note + _BINS + 24 else _BINS // 2
     lines = []
     for row in drawn.rows:
         line = Text(f"  {row.label:<{label}}  {shown(row.low):>8} ")
         line.append(_spark(row, bins, style), style="cyan")
-        lines.append(line.append(f" {shown(row.high):<8}  {row.note}"))
+        lines.append(line.append(f" {shown(row.high):<8}  {row.note if note else ''}"))
     return lines
 
 
@@ -123,7 +126,7 @@ def _curves(drawn: Curves, style: Style, width: int) -> list[Text]:
     lines.append(Text(f"  {'':>9} {shown(left):<{max(columns - len(end), 1)}}{end}"))
     for i, series in enumerate(drawn.series):
         key = Text("  ").append(marks[i % len(marks)], style=COLOURS[i % len(COLOURS)])
-        lines.append(key.append(f" {series.label}"))
+        lines.append(key.append(f" {middle_cut(series.label, width - 4, style)}"))
     return lines
 
 
@@ -152,10 +155,8 @@ def _plane(drawn: Plane, style: Style, width: int) -> list[Text]:
             for part in parts:
                 line.append_text(part).append("  ")
             lines.append(line)
-    lines.append(
-        Text("  o and x: the points of both classes; shaded: where x is said", style="dim")
-    )
-    return lines
+    said = "o and x: the points of both classes; shaded: where x is said"
+    return lines + [Text(f"  {part}", style="dim") for part in _folded(said, width - 2)]
 
 
 def _panel(panel: Panel, style: Style, wide: int) -> list[Text]:
@@ -190,19 +191,20 @@ def _panel(panel: Panel, style: Style, wide: int) -> list[Text]:
 
 def _heat(drawn: Heat, style: Style, width: int) -> list[Text]:
     label = max([len(row) for row in drawn.rows] + [0])
-    cell = max([len(t) for row in drawn.texts for t in row] + [len(c) for c in drawn.columns]) + 3
+    texts = [len(text) + 3 for row in drawn.texts for text in row]
+    cell = max([*texts, *(len(column) + 2 for column in drawn.columns)])
     if 2 + label + cell * len(drawn.columns) > width:
         rows = [
             (f"{row}, {column}", text)
-            for row, texts in zip(drawn.rows, drawn.texts, strict=True)
-            for column, text in zip(drawn.columns, texts, strict=True)
+            for row, words in zip(drawn.rows, drawn.texts, strict=True)
+            for column, text in zip(drawn.columns, words, strict=True)
         ]
         return table(("", ""), rows, style, width)
     lines = [Text(f"  {'':<{label}}" + "".join(f"{c:>{cell}}" for c in drawn.columns))]
     shades = _PLAIN_SHADES if style.ascii else _SHADES
-    for row, values, texts in zip(drawn.rows, drawn.values, drawn.texts, strict=True):
+    for row, values, words in zip(drawn.rows, drawn.values, drawn.texts, strict=True):
         line = Text(f"  {row:<{label}}")
-        for value, text in zip(values, texts, strict=True):
+        for value, text in zip(values, words, strict=True):
             share = min((value or 0.0) / drawn.most, 1.0)
             shade = shades[math.ceil(share * (len(shades) - 1))]
             colour = "red" if share < 0.1 else "yellow" if share < 0.5 else "green"

@@ -46,7 +46,8 @@ def render(results: Sequence[Result], style: Style) -> str:
 
 
 def _lines(result: Result, style: Style, console: Console) -> list[Text]:
-    lines = [Text(f"{result.name}: {result.title}", style="bold"), Text()]
+    lines = wrapped(Text(f"{result.name}: {prose(result.title, style)}", style="bold"), console)
+    lines.append(Text())
     lines += wrapped(prose(result.about, style), console)
     lines.append(Text())
     for one in result.claims:
@@ -55,7 +56,8 @@ def _lines(result: Result, style: Style, console: Console) -> list[Text]:
         for drawn in result.pictures:
             lines += [Text(), *picture(drawn, style, console.width)]
     if result.named:
-        lines += [Text(), Text("What the audit says of these networks, saved as checkpoints:")]
+        heading = "What the audit says of these networks, saved as checkpoints:"
+        lines += [Text(), *wrapped(heading, console)]
     for one_named in result.named:
         lines += _named(one_named, style, console)
     if result.lesson:

@@ -15,8 +15,11 @@ from rich.cells import cell_len
 from safetensors.numpy import save_file
 
 from initaudit.lab import experiments
-from initaudit.lab.nets import stack
+from initaudit.lab.nets import opened, stack
+from initaudit.lab.settings import Settings
+from initaudit.lab.sweep import SENSIBLE, ranked, redrawn
 from tests.command import FIXTURES, ROOT, run
+from tests.nets import cnn, he
 
 Capsys = pytest.CaptureFixture[str]
 VOID = {"meta", "br", "path", "rect", "link"}
@@ -177,22 +180,52 @@ def test_a_checkpoint_of_nan_is_not_replayed(capsys: Capsys, tmp_path: Path) -> 
     assert "fc2.weight holds NaN" in ran.err
 
 
-def ranking(out: str) -> list[str]:
+def ranking(out: str) -> list[tuple[str, float]]:
     lines = out.split("Best first\n", 1)[1].splitlines()[1:]
-    return [line.strip().split("  ")[0] for line in lines[: lines.index("")] if line.strip()]
+    cells = [line.strip().split("  ") for line in lines[: lines.index("")]]
+    return [(row[0], float(next(cell for cell in row[1:] if cell.strip()))) for row in cells]
 
 
-def test_a_sweep_of_a_deep_relu_network_ranks_by_what_was_measured(capsys: Capsys) -> None:
-    ran = run(capsys, "lab", "sweep", "--widths", "64,64,64,64,64,64,64,64,64,10",
-              "--activation", "relu", "--init", "0.5")  # fmt: skip
-    assert ran.code == 0
-    order = ranking(ran.out)
-    assert order[0] in {"he", "he uniform", "1.4142 x orthogonal"}
-    assert set(order[-3:]) >= {"0.5", "normal_(0, 0.02)"}
+def test_a_sweep_of_a_deep_relu_network_measures_each_start() -> None:
+    net = stack(64, 64, 8, 10, "relu", "he")
+    arrays = net.arrays()
+    tried = ("he", "0.5", "normal_(0, 0.02)", "xavier")
+    found = ranked(opened(arrays, "relu"), arrays, Settings(), tried)
+    by_name = {one.initialiser: one for one in found}
+    losses = [one.loss for one in found if one.loss is not None]
+    assert losses == sorted(losses)
+    assert found[0].initialiser in {"he", "xavier"}
+    # Seven layers of He keep the power, of Xavier halve it, of N(0, 0.02^2) take 0.0128 of it.
+    he, xavier, small = (by_name[t].forward for t in ("he", "xavier", "normal_(0, 0.02)"))
+    assert he == pytest.approx(0.0, abs=1.0)
+    assert xavier == pytest.approx(7 * np.log10(0.5), abs=1.0)
+    assert small == pytest.approx(7 * np.log10(0.0128), abs=1.0)
+    assert by_name["0.5"].rank == pytest.approx(1.0, abs=0.01)
 
 
-def test_a_sweep_of_a_checkpoint_draws_its_layers_anew(capsys: Capsys) -> None:
+def test_a_sweep_leaves_the_arrays_alone_and_draws_biases_and_kernels() -> None:
+    arrays = cnn(np.random.default_rng(0), [3, 8, 16], he, norm=True)
+    before = {name: a.copy() for name, a in arrays.items()}
+    network = opened(arrays, "relu")
+    made = redrawn(network, arrays, "default", 0)
+    assert all((arrays[name] == a).all() for name, a in before.items())
+    assert {name: a.shape for name, a in made.items()} == {n: a.shape for n, a in arrays.items()}
+    assert np.abs(made["conv2.weight"]).max() <= 1 / (8 * 9) ** 0.5
+    assert made["conv2.weight"].std() == pytest.approx((1 / (3 * 8 * 9)) ** 0.5, rel=0.1)
+    assert (made["conv2.bias"] != 0.0).all()
+    assert (made["bn1.weight"] == 1.0).all()
+
+
+def test_a_sweep_of_a_checkpoint_ranks_by_the_loss_that_is_left(capsys: Capsys) -> None:
     ran = run(capsys, "lab", "sweep", FIXTURES / "too-small-tanh", "--steps", "20")
     assert ran.code == 0
     assert "11 layers drawn anew" in ran.out
-    assert ranking(ran.out)[-1] == "normal_(0, 0.02)"
+    order = ranking(ran.out)
+    assert {name for name, _ in order} == set(SENSIBLE)
+    assert [loss for _, loss in order] == sorted(loss for _, loss in order)
+
+
+def test_a_sweep_of_widths_takes_an_initialiser_of_ones_own(capsys: Capsys) -> None:
+    ran = run(capsys, "lab", "sweep", "--widths", "8,16,16,2", "--init", "3 x he", "--steps", "5")
+    assert ran.code == 0
+    assert "3 x he" in {name for name, _ in ranking(ran.out)}
