@@ -28,6 +28,7 @@ LAYERS = (
     {"running"},
     {"report"},
     {"config", "baseline", "fixing", "terminal"},
+    {"lab"},
     {"cli"},
     {"__main__"},
 )
