@@ -60,7 +60,7 @@ def run(settings: Settings) -> Result:
         TITLE,
         ABOUT,
         tuple(claims),
-        (Table("Signal and gradient", header, tuple(rows)), *pictures),
+        (*pictures, Table("Signal and gradient", header, tuple(rows))),
         tuple(audits),
         numbers,
         "Match the initialiser to the activation; give a deep network of sigmoids four times "
