@@ -38,6 +38,19 @@ class _Audited:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A checkpoint as a network.
+
+    ``arrays`` reads a stored array by its name; ``unread`` is what could not be.
+    """
+
+    network: Network
+    tensors: tuple[Tensor, ...]
+    arrays: Callable[[str], NDArray[Any]]
+    unread: tuple[Unread, ...]
+
+
 def quiet(what: str, share: float) -> None:
     """Report no progress."""
 
@@ -132,23 +145,17 @@ def _judged(
     progress: Progress,
     known: Origin | None = None,
 ) -> _Audited:
-    plan, failed = _planned(checkpoint, options)
-    tensors, broken = _measured(checkpoint, plan, options, progress)
-    unread = (*checkpoint.unread, *failed, *broken)
-    network = rebuilt(checkpoint, tensors, options) if plan is None else plan.network(tensors)
-    decided, evidence = origin.decide(tensors, network, options.stage, checkpoint.adapter)  # type: ignore[arg-type]
-    if known is not None:
-        decided, evidence = known, ()
-    network = replace(network, origin=decided, evidence=evidence)
+    opened = open_network(checkpoint, options, progress, known)
+    network, tensors, arrays = opened.network, opened.tensors, opened.arrays
+    unread = opened.unread
     holder = {
         p.tensor.name: layer
         for layer in network.layers
         for p in layer.params
         if p.tensor is not None
     }
-    arrays = _reader(checkpoint, plan)
     cure = _cure(network)
-    subject = Stored(network, tuple(tensors), holder)
+    subject = Stored(network, tensors, holder)
     findings = judge(subject, rules, cure)
     if not any(len(t.shape) > 1 and t.count and t.dtype in FLOATS for t in tensors):
         reason = Unread(Site(checkpoint.path), NO_WEIGHTS)
@@ -158,6 +165,34 @@ def _judged(
     findings = one_cause((*findings, *more), rules)
     report = network_report(network, tensors, propagation, findings)
     return _Audited(findings, unread, report, failed=any(u.lost for u in unread))
+
+
+def open_network(
+    checkpoint: Checkpoint,
+    options: Options,
+    progress: Progress = quiet,
+    known: Origin | None = None,
+) -> Opened:
+    """Return the network that a checkpoint holds, with its weights measured but not judged.
+
+    ``known`` is the origin where it need not be decided.
+
+    Raises:
+        OptionsError: for a folder of rules whose architectures cannot be used.
+    """
+    plan, failed = _planned(checkpoint, options)
+    tensors, broken = _measured(checkpoint, plan, options, progress)
+    network = rebuilt(checkpoint, tensors, options) if plan is None else plan.network(tensors)
+    stage: Any = options.stage
+    decided, evidence = origin.decide(tensors, network, stage, checkpoint.adapter)
+    if known is not None:
+        decided, evidence = known, ()
+    return Opened(
+        replace(network, origin=decided, evidence=evidence),
+        tuple(tensors),
+        _reader(checkpoint, plan),
+        (*checkpoint.unread, *failed, *broken),
+    )
 
 
 def _planned(checkpoint: Checkpoint, options: Options) -> tuple[Plan | None, tuple[Unread, ...]]:

@@ -25,7 +25,7 @@ from initaudit.version import VERSION
 CLEAN, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-_EPILOG = "Other commands: `initaudit explain RULE` and `initaudit rules`."
+_EPILOG = "Other commands: `initaudit explain RULE`, `initaudit rules` and `initaudit lab`."
 
 
 class _Shape(click.ParamType[tuple[int, ...]]):
@@ -350,6 +350,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words and words[0] in _COMMANDS:
         name = f"initaudit {words[0]}"
         command = _COMMANDS[words.pop(0)]
+    elif words[:1] == ["lab"]:
+        from initaudit.lab.command import lab
+
+        name, command = f"initaudit {words.pop(0)}", lab
     sys.exit(_run(command, words, name))
 
 

@@ -29,6 +29,7 @@ LAYERS = (
     {"running"},
     {"report"},
     {"config", "baseline", "fixing", "terminal"},
+    {"lab"},
     {"cli", "pytest_plugin"},
     {"__main__"},
 )

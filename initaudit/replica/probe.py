@@ -10,19 +10,17 @@ import numpy as np
 
 from initaudit import graph
 from initaudit.network import Layer, Network
-from initaudit.replica.engine import Keep, backward, forward
+from initaudit.replica.engine import Keep, forward
 from initaudit.replica.inputs import draw, generator, measured
 from initaudit.replica.loading import Arrays, Load, Real, loader
 from initaudit.replica.ops.op import OpError
 from initaudit.replica.run import SAMPLES, measure
 from initaudit.replica.trace import Trace
+from initaudit.replica.training import Adam, cross_entropy, squared_error, weight_gradients
 from initaudit.special import Array
 
 STEPS = 8
 LEARNING_RATE = 3e-3
-
-# Kingma and Ba 2015, as all frameworks default to.
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 _WIDE = 128
 """Fan-in above which the learning rate of a weight falls as 1 / fan_in."""
@@ -134,9 +132,8 @@ def _train(
     task: _Task, weights: dict[str, Array], seed: int, steps: int, learning_rate: float
 ) -> str | None:
     """Move the weights in place; return why that ended early, if it did."""
-    first = {name: np.zeros_like(array) for name, array in weights.items()}
-    second = {name: np.zeros_like(array) for name, array in weights.items()}
-    rates = {name: learning_rate * scale for name, scale in _scales(task.network).items()}
+    scales = _scales(task.network)
+    optimiser = Adam({name: learning_rate * scale for name, scale in scales.items()})
     labels: Array | None = None
     with np.errstate(all="ignore"):
         for step in range(1, steps + 1):
@@ -155,24 +152,12 @@ def _train(
             logits, axis = tape.outputs[task.head], tape.axes[task.head]
             if labels is None:
                 labels = _labels(logits, axis, seed).astype(task.dtype, copy=False)
-            gradients: dict[str, Array] = {}
-            cotangents = {task.head: _d_loss(logits, axis, labels)}
-            for found in backward(task.network, load, tape, cotangents):
-                for param in found.layer.params:
-                    # A value is a number of the graph, such as a mask, and no weight.
-                    learned = param.name in found.d_params and param.name != "value"
-                    if learned and param.tensor is not None:
-                        name, gradient = param.tensor.name, found.d_params[param.name]
-                        known = name in gradients
-                        gradients[name] = gradients[name] + gradient if known else gradient
+            loss = squared_error if logits.shape[axis] == 1 else cross_entropy
+            cotangents = {task.head: loss(logits, labels, axis)[1]}
+            gradients = weight_gradients(task.network, load, tape, cotangents)
             if not all(np.isfinite(g).all() for g in gradients.values()):
                 return f"the probe ended before step {step}: a gradient is not finite"
-            for name, gradient in gradients.items():
-                first[name] += (1.0 - _BETA1) * (gradient - first[name])
-                second[name] += (1.0 - _BETA2) * (np.square(gradient) - second[name])
-                mean = first[name] / (1.0 - _BETA1**step)
-                power = second[name] / (1.0 - _BETA2**step)
-                weights[name] -= rates[name] * mean / (np.sqrt(power) + _EPSILON)
+            optimiser.step(weights, gradients)
     return None
 
 
@@ -206,15 +191,3 @@ def _labels(logits: Array, axis: int, seed: int) -> Array:
     moved = np.moveaxis(logits, axis, -1).shape
     drawn = random.integers(0, classes, moved[:-1])
     return np.moveaxis((drawn[..., None] == np.arange(classes)).astype(np.float64), -1, axis)
-
-
-def _d_loss(logits: Array, axis: int, labels: Array) -> Array:
-    """Return the gradient of the mean loss over samples and places."""
-    count = logits.size / logits.shape[axis]
-    gradient: Array
-    if logits.shape[axis] == 1:
-        gradient = 2.0 * (logits - labels) / count
-        return gradient
-    shifted = np.exp(logits - logits.max(axis, keepdims=True))
-    gradient = (shifted / shifted.sum(axis, keepdims=True) - labels) / count
-    return gradient
