@@ -29,7 +29,8 @@ LAYERS = (
     {"running"},
     {"report"},
     {"config", "baseline", "fixing", "terminal"},
-    {"lab"},
+    {"lab", "comparing"},
+    {"commands"},
     {"cli", "pytest_plugin"},
     {"__main__"},
 )

@@ -175,7 +175,7 @@ def test_an_unforeseen_failure_is_one_line_and_the_others_are_judged(
 def test_an_unforeseen_failure_outside_of_any_input_is_no_traceback(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("initaudit.cli.terminal.style", lambda **_: 1 / 0)
+    monkeypatch.setattr("initaudit.commands.audit.terminal.style", lambda **_: 1 / 0)
     ran = run(capsys, good(tmp_path / "m.safetensors"), *QUICK)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.count("\n") == 1

@@ -1,0 +1,141 @@
+"""Two checkpoints of one network: what moved, layer by layer, and which findings came and went."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from initaudit.auditing import audit_files
+from initaudit.checkpoint.reading import array, read_checkpoint
+from initaudit.finding import Finding, Report
+from initaudit.inputs import Input
+from initaudit.network import Unread
+from initaudit.options import Options, rules_for
+from initaudit.report.fingerprint import fingerprints
+from initaudit.report.placing import worst_first
+
+PIECE = 1 << 22
+"""Elements of a tensor that are compared at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One tensor of both: standard deviations, and how far the second is from the first.
+
+    ``distance`` is ||b - a|| / ||a||, ``cosine`` that between the two as vectors; both are None
+    where the tensors have no finite norm, ``distance`` also where ``a`` is all zero and ``b`` not.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    before: float | None
+    after: float | None
+    distance: float | None
+    cosine: float | None
+    same: bool
+
+    @property
+    def ratio(self) -> float | None:
+        """The second standard deviation over the first."""
+        if not self.before or self.after is None:
+            return None
+        return self.after / self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What became of the first checkpoint in the second.
+
+    ``came`` and ``went`` are findings of one alone, ``stayed`` those of both; ``reshaped`` are
+    tensors of one name and two shapes.
+    """
+
+    before: Report
+    after: Report
+    moved: tuple[Moved, ...]
+    lost: tuple[str, ...]
+    gained: tuple[str, ...]
+    reshaped: tuple[str, ...]
+    came: tuple[Finding, ...]
+    went: tuple[Finding, ...]
+    stayed: tuple[Finding, ...]
+    unread: tuple[Unread, ...]
+
+
+def compare(first: Path, second: Path, options: Options) -> Compared:
+    """Audit two checkpoints and lay them side by side.
+
+    Raises:
+        OptionsError: where the options cannot be used.
+    """
+    rules = rules_for(options)
+    before, after = (
+        audit_files([Input(path, named=True)], options, rules) for path in (first, second)
+    )
+    came, went, stayed = _findings(before.findings, after.findings)
+    unread = (*before.unread, *after.unread)
+    if before.failed or after.failed:
+        return Compared(before, after, (), (), (), (), came, went, stayed, unread)
+    old, new = ({x.name: x for x in read_checkpoint(path).arrays} for path in (first, second))
+    both = [name for name in old if name in new]
+    even = [name for name in both if old[name].shape == new[name].shape]
+    moved = tuple(
+        _moved(name, old[name].shape, array(old[name]), array(new[name])) for name in even
+    )
+    return Compared(
+        before, after, moved,
+        tuple(name for name in old if name not in new),
+        tuple(name for name in new if name not in old),
+        tuple(name for name in both if name not in set(even)),
+        came, went, stayed, unread,
+    )  # fmt: skip
+
+
+def _findings(
+    before: Sequence[Finding], after: Sequence[Finding]
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return what came, went and stayed; the files' names do not count."""
+    old = dict(zip(fingerprints(before, [""] * len(before)), before, strict=True))
+    new = dict(zip(fingerprints(after, [""] * len(after)), after, strict=True))
+    came = worst_first(f for mark, f in new.items() if mark not in old)
+    went = worst_first(f for mark, f in old.items() if mark not in new)
+    return came, went, worst_first(f for mark, f in new.items() if mark in old)
+
+
+def _moved(name: str, shape: tuple[int, ...], a: NDArray[Any], b: NDArray[Any]) -> Moved:
+    sums = np.zeros(7)
+    same = True
+    for x, y in _pieces(a, b):
+        same = same and np.array_equal(x, y, equal_nan=True)
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums += [x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y, (y - x) @ (y - x)]
+    count, one, two, aa, bb, ab, dd = map(float, sums)
+    finite = all(map(math.isfinite, (aa, bb, ab, dd)))
+    distance = cosine = None
+    if finite and aa > 0:
+        distance = math.sqrt(dd / aa)
+        cosine = ab / math.sqrt(aa * bb) if bb > 0 else None
+    elif finite and not dd:
+        distance = 0.0
+    return Moved(name, shape, _std(count, one, aa), _std(count, two, bb), distance, cosine, same)
+
+
+def _std(count: float, total: float, squares: float) -> float | None:
+    if not count or not math.isfinite(squares):
+        return None
+    return math.sqrt(max(squares / count - (total / count) ** 2, 0.0))
+
+
+def _pieces(a: NDArray[Any], b: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    x, y = a.reshape(-1), b.reshape(-1)
+    for start in range(0, x.size, PIECE):
+        yield (
+            x[start : start + PIECE].astype(np.float64),
+            y[start : start + PIECE].astype(np.float64),
+        )

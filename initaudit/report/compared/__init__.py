@@ -1,0 +1,1 @@
+"""What became of one checkpoint in another, for a person and for a program."""

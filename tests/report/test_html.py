@@ -1,0 +1,174 @@
+"""The page: what it holds, what it escapes, and how a browser takes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import initaudit
+from initaudit.finding import Report
+from initaudit.report import FORMATS, Style
+from initaudit.rulebook import load
+from tests.command import FIXTURES
+from tests.report.conftest import vanishing
+
+STYLE = Style(width=80, colour=False)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+VOID = {"meta", "link", "input", "br", "hr", "img", "circle", "path"}
+
+
+class Page(HTMLParser):
+    """Tags, ids and links of a page; unbalanced tags are an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if given.get("id"):
+            self.ids.append(str(given["id"]))
+        href = given.get("href") or ""
+        (self.links if href.startswith("#") else self.addresses).append(href.lstrip("#"))
+        self.addresses += [str(given[k]) for k in ("src", "srcset", "action") if k in given]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def page(report: Report) -> str:
+    return FORMATS["html"](replace(report, pages=tuple(load().values())), STYLE)
+
+
+def audited(name: str) -> Report:
+    return initaudit.audit(FIXTURES / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["too-small-tanh", "too-large-sigmoid", "zeros-relu", "healthy-he-relu"]
+)
+def test_a_page_is_whole_and_leads_nowhere_else(name: str) -> None:
+    text = page(audited(name))
+    seen = Page(text)
+    assert len(set(seen.ids)) == len(seen.ids)
+    assert set(filter(None, seen.links)) <= set(seen.ids)
+    assert set(filter(None, seen.addresses)) <= {"data:,"}
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", text)
+
+
+def test_it_says_what_the_report_says() -> None:
+    report = audited("too-small-tanh")
+    text = page(report)
+    assert "4 warnings in 1 network" in text
+    for question in ("All zero?", "All the same?", "Too small?", "Too large?"):
+        assert question in text
+    for finding in report.findings:
+        assert finding.rule in text
+        assert f"What {finding.rule} means" in text
+    (network,) = report.networks
+    rows = re.findall(r'<tr id="n0l\d+">', text)
+    assert len(rows) == len(network.layers)
+    points = re.findall(r'<a href="#n0l(\d+)"><title>', text)
+    assert {int(at) for at in points} == set(range(len(network.layers)))
+    assert text.count('role="img"') >= len(network.layers)
+
+
+def test_names_of_an_input_are_only_text() -> None:
+    nasty = "<script>alert(1)</script>\"'><b>\x1b"
+    report = vanishing()
+    (network,) = report.networks
+    layers = tuple(replace(x, name=nasty + x.name) for x in network.layers)
+    findings = tuple(
+        replace(f, message=nasty, cure=nasty, code=nasty, site=replace(f.site, tensor=nasty))
+        for f in report.findings
+    )
+    network = replace(network, path=nasty, layers=layers, assumptions=(nasty,), evidence=(nasty,))
+    text = page(replace(report, networks=(network,), findings=findings))
+    assert "<script>alert" not in text
+    assert "<b>\x1b" not in text
+    Page(text)
+
+
+def test_the_same_report_gives_the_same_bytes() -> None:
+    assert page(audited("too-large-relu")) == page(audited("too-large-relu"))
+
+
+def test_a_report_of_nothing_is_a_page() -> None:
+    Page(page(Report(version="0.1.0")))
+
+
+def deep(layers: int) -> dict[str, Any]:
+    random = np.random.default_rng(0)
+    return {
+        f"layers.{i}.weight": random.normal(0, 0.35, (16, 16)).astype(np.float32)
+        for i in range(layers)
+    }
+
+
+def browsed(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+        "--virtual-time-budget=4000", *options, path.as_uri(),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_browser_sorts_and_filters_without_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    done = """<script>
+    document.querySelectorAll('th button')[5].click();
+    document.querySelectorAll('th button')[5].click();
+    const field = document.querySelector('input');
+    field.value = 'tanh';
+    field.dispatchEvent(new Event('input'));
+    </script></body>"""
+    path.write_text(page(audited("too-small-tanh")).replace("</body>", done))
+    seen = browsed(path, "--dump-dom")
+    assert "Uncaught" not in seen.stderr
+    rows = re.findall(r'<tr id="n0l\d+"( hidden="")?>(.*?)</tr>', seen.stdout)
+    assert rows
+    stds = []
+    for hidden, row in rows:
+        cells = re.findall(r'<td(?: class="text")?(?: data-v="([^"]*)")?>(.*?)</td>', row)
+        assert ("tanh" in re.sub("<[^>]*>", " ", row)) == (not hidden)
+        stds.append(float(cells[5][0]))
+    assert stds == sorted(stds, reverse=True)
+    assert f"10 of {len(rows)}" in seen.stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_five_hundred_layers_open_as_fast_as_a_browser_starts(tmp_path: Path) -> None:
+    report = initaudit.audit(deep(500), activation="tanh", samples=32, probe=False)
+    large, small = tmp_path / "large.html", tmp_path / "small.html"
+    large.write_text(page(report))
+    small.write_text("<!doctype html><title>nothing</title>")
+    seconds = []
+    for path in (small, large):
+        start = time.monotonic()
+        seen = browsed(path, "--dump-dom")
+        seconds.append(time.monotonic() - start)
+    assert seen.stdout.count('<tr id="n0l') == len(report.networks[0].layers)
+    # An empty page takes 0.5 to 1 s on the machines at hand, most of it the browser's own start.
+    assert seconds[1] < 5 * seconds[0]

@@ -1,0 +1,116 @@
+"""`initaudit compare`: what moved, what came and went, and what cannot be laid side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from initaudit.comparing import compare
+from initaudit.options import Options
+from tests.command import FIXTURES, run
+
+HEALTHY = FIXTURES / "healthy-xavier-tanh" / "model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A healthy checkpoint with its settings, to be changed."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for file in HEALTHY.parent.iterdir():
+            (tmp_path / name / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def changed(folder: Path, **factors: float) -> Path:
+    """Scale weights of the second checkpoint."""
+    path = folder / "b" / "model.safetensors"
+    arrays = load_file(path)
+    for name, factor in factors.items():
+        arrays[f"{name.replace('_', '.')}.weight"] *= np.float32(factor)
+    save_file(arrays, path)
+    return path
+
+
+def test_equal_checkpoints_have_not_moved(folder: Path) -> None:
+    found = compare(folder / "a", folder / "b", Options())
+    assert all(one.same and one.distance == 0.0 for one in found.moved)
+    assert not any((found.came, found.went, found.lost, found.gained, found.reshaped))
+
+
+def test_what_moved_is_measured(folder: Path) -> None:
+    path = changed(folder, layers_1=3.0, layers_2=-1.0)
+    found = {one.name: one for one in compare(folder / "a", path, Options()).moved}
+    assert [name for name, one in found.items() if not one.same] == [
+        "layers.1.weight", "layers.2.weight"
+    ]  # fmt: skip
+    scaled, turned = found["layers.1.weight"], found["layers.2.weight"]
+    assert scaled.ratio == pytest.approx(3.0, rel=1e-6)
+    assert scaled.distance == pytest.approx(2.0, rel=1e-6)
+    assert scaled.cosine == pytest.approx(1.0, rel=1e-6)
+    assert turned.distance == pytest.approx(2.0, rel=1e-6)
+    assert turned.cosine == pytest.approx(-1.0, rel=1e-6)
+
+
+def test_a_finding_that_came_fails_and_one_that_went_does_not(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {f"layers_{i}": 0.03 for i in range(1, 9)}
+    changed(folder, **small)
+    worse = run(capsys, "compare", folder / "a", folder / "b")
+    assert worse.code == 1
+    assert "\nCame\n" in worse.out
+    assert "IA203" in worse.out
+    better = run(capsys, "compare", folder / "b", folder / "a")
+    assert better.code == 0
+    assert "\nWent\n" in better.out
+    told = run(capsys, "compare", folder / "a", folder / "b", "--output-format", "json")
+    assert told.code == 1
+    document = json.loads(told.out)
+    assert "IA203" in {f["rule"] for f in document["came"]}
+    assert document["went"] == []
+    page = run(capsys, "compare", folder / "a", folder / "b", "--output-format", "html")
+    assert page.code == 1
+    assert "Findings that came" in page.out
+    assert "http" not in page.out.replace("http-equiv", "")
+
+
+def test_tensors_of_one_alone_are_told(folder: Path) -> None:
+    path = folder / "b" / "model.safetensors"
+    arrays = load_file(path)
+    arrays["extra.weight"] = np.ones((3, 3), np.float32)
+    arrays["layers.1.weight"] = arrays["layers.1.weight"][:, :5].copy()
+    del arrays["layers.2.bias"]
+    save_file(arrays, path)
+    found = compare(folder / "a", path, Options())
+    assert found.gained == ("extra.weight",)
+    assert found.lost == ("layers.2.bias",)
+    assert found.reshaped == ("layers.1.weight",)
+
+
+def test_broken_and_zero_values_have_no_cosine(folder: Path) -> None:
+    path = folder / "b" / "model.safetensors"
+    arrays = load_file(path)
+    arrays["layers.1.weight"][0, 0] = np.nan
+    arrays["layers.2.weight"][:] = 0
+    save_file(arrays, path)
+    found = {one.name: one for one in compare(folder / "a", path, Options()).moved}
+    broken, zero = found["layers.1.weight"], found["layers.2.weight"]
+    assert (broken.distance, broken.cosine, broken.after) == (None, None, None)
+    assert (zero.distance, zero.cosine, zero.after) == (pytest.approx(1.0), None, 0.0)
+
+
+@pytest.mark.parametrize("absent", ["first", "second"])
+def test_what_cannot_be_read_is_one_line(
+    absent: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [folder / "a", folder / "b"]
+    paths[absent == "second"] = folder / "absent.safetensors"
+    seen = run(capsys, "compare", *paths)
+    assert seen.code == 2
+    assert "no such file" in seen.out + seen.err
+    assert "Traceback" not in seen.out + seen.err
