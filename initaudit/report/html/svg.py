@@ -103,7 +103,7 @@ def histogram(
         x = (start - first) / reach * _WIDE
         wide = max((high - low) / len(counts) / reach * _WIDE, 1.0)
         tall = max(math.sqrt(count / most) * _TALL, 1.0)
-        bars.append(f"M{x:.1f} {_TALL:g}v{-tall:.1f}h{wide:.1f}v{tall:.1f}z")
+        bars.append(f"M{x:.0f} {_TALL:g}v{-tall:.0f}h{wide:.1f}v{tall:.0f}z")
     return (
         f'<svg viewBox="0 0 {_WIDE:g} {_TALL + 1:g}" width="{_WIDE:g}" height="{_TALL + 1:g}" '
         f'role="img" aria-label="{escape(title)}"><path class="f{kind}" d="{"".join(bars)}"/>'
