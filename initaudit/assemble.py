@@ -119,7 +119,7 @@ def _layer(layer: Layer, shown: Sent | None, reason: str | None) -> LayerReport:
         tensor=tensor,
         gain=gain if gain is None or math.isfinite(gain) else None,
         law=None if tensor is None else tensor.law,
-        forward=None if signal is None else _forward(signal),
+        forward=None if signal is None else forward_of(signal),
         backward=None if signal is None else _backward(signal),
         apart=reason if signal is None else None,
     )
@@ -132,7 +132,8 @@ def _shown_tensor(layer: Layer) -> Tensor | None:
     return next((p.tensor for p in layer.params if p.tensor is not None), None)
 
 
-def _forward(signal: Signal) -> Forward:
+def forward_of(signal: Signal) -> Forward:
+    """Return what was measured at a layer's output, as the report shows it."""
     return Forward(
         mean=signal.mean,
         std=signal.std,

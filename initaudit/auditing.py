@@ -24,6 +24,7 @@ from initaudit.network import Assumption, Layer, Network, Origin, Site, Tensor, 
 from initaudit.options import Options, OptionsError, Progress, rules_for
 from initaudit.propagate import MORE, Propagation, propagate
 from initaudit.rulebook import Rule, Severity
+from initaudit.suggesting import suggested
 from initaudit.version import VERSION
 
 NO_WEIGHTS = "holds no weight matrix: there is nothing to judge"
@@ -164,6 +165,10 @@ def _judged(
     propagation, more = _sent(network, arrays, options, rules, progress)
     findings = one_cause((*findings, *more), rules)
     report = network_report(network, tensors, propagation, findings)
+    if options.suggest and propagation.sent and report.verdict in {"error", "warning"}:
+        taken = propagation.sent[0].network
+        if network.origin is not Origin.TRAINED:
+            report = replace(report, suggested=suggested(taken, arrays, options))
     return _Audited(findings, unread, report, failed=any(u.lost for u in unread))
 
 

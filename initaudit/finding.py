@@ -122,7 +122,8 @@ class NetworkReport:
 
     ``measured_under`` names the activation put in place of unknown ones for the numbers shown,
     None where all are known. ``coverage`` is the share of weight elements that took part in the
-    propagation.
+    propagation. ``suggested`` is the signal by layer under the suggested initialisers, where that
+    was asked for.
     """
 
     path: str
@@ -144,6 +145,7 @@ class NetworkReport:
     parameters: int
     layers: tuple[LayerReport, ...]
     stopped: tuple[tuple[str, str], ...] = ()
+    suggested: Mapping[str, Forward] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Options:
     processes, None for what pays. ``strict`` parses files that hold nothing to judge, so that
     faults of their syntax are reported; ``unused_ignores`` reports comments that match nothing.
 
+    ``suggest`` also measures what a faulty network would hold under the suggested initialisers.
     ``model`` is ``FILE.py:NAME``: the class whose weights are judged as declared or, beside a
     checkpoint, as stored.
     """
@@ -66,6 +67,7 @@ class Options:
     strict: bool = False
     unused_ignores: bool = False
     model: str | None = None
+    suggest: bool = False
 
 
 def rules_for(options: Options) -> Mapping[str, Rule]:

@@ -43,6 +43,16 @@ def cure(network: Network, layer: Layer | None) -> tuple[Mapping[str, Fact], str
     )
 
 
+def wanted_std(network: Network, layer: Layer) -> float | None:
+    """Return the standard deviation that the cure suggests; None where it is not known."""
+    activation = _activation(network, layer)
+    if activation is None:
+        return None
+    advice = recommended(activation, len(graph.hidden(network)))
+    fan = _fan(advice, fans.fans(layer))
+    return advice.gain / math.sqrt(fan) if fan else None
+
+
 def framework(network: Network) -> str:
     """Return the framework whose names the checkpoint has: torch, keras, flax or numpy."""
     names = [p.tensor.name for x in network.layers for p in x.params if p.tensor is not None]

@@ -24,6 +24,7 @@ LAYERS = (
     {"judge", "remedy", "options", "inputs"},
     {"checks", "propagate"},
     {"assemble"},
+    {"suggesting"},
     {"auditing"},
     {"declaring"},
     {"running"},

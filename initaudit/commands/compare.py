@@ -65,15 +65,15 @@ def compare(
     except OptionsError as error:
         raise click.UsageError("\n".join(error.mistakes)) from None
     if output_format == "json":
-        from initaudit.report.compared import json
+        from initaudit.comparing import json
 
         text = json.render(found)
     elif output_format == "html":
-        from initaudit.report.compared import html
+        from initaudit.comparing import html
 
         text = html.render(found, str(first), str(second))
     else:
-        from initaudit.report.compared import text as plain
+        from initaudit.comparing import text as plain
 
         style = terminal.style(to_file=output_file is not None, verbose=verbose, quiet=False)
         text = plain.render(found, style)

@@ -65,6 +65,7 @@ def settings_of(config_path: Path | None, given: Mapping[str, Any]) -> Settings:
         strict=bool(values.get("strict", False)),
         unused_ignores=values.get("report_unused_ignores", False),
         model=given["model"],
+        suggest=values.get("output_format") == "html",
     )
     level = Severity[values.get("fail_on", "warning").upper()]
     baseline = values.get("baseline")

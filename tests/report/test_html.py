@@ -94,6 +94,21 @@ def test_it_says_what_the_report_says() -> None:
     assert text.count('role="img"') >= len(network.layers)
 
 
+@pytest.mark.parametrize("name", ["too-small-tanh", "too-large-relu"])
+def test_the_suggested_initialiser_is_measured_on_the_same_network(name: str) -> None:
+    (plain,) = audited(name).networks
+    (network,) = initaudit.audit(FIXTURES / name, suggest=True).networks
+    assert not plain.suggested
+    assert set(network.suggested) >= {x.name for x in network.layers}
+    last = network.layers[-2]
+    assert last.forward is not None
+    std = network.suggested[last.name].std
+    assert std is not None
+    assert 0.1 < std < 10 < max(std / (last.forward.std or 1), (last.forward.std or 1) / std)
+    text = page(initaudit.audit(FIXTURES / name, suggest=True))
+    assert text.count("suggested from ") == len(network.layers)
+
+
 def test_names_of_an_input_are_only_text() -> None:
     nasty = "<script>alert(1)</script>\"'><b>\x1b"
     report = vanishing()

@@ -101,38 +101,49 @@ def _histograms(network: NetworkReport, at: int) -> str:
     seen = [x.forward for _, x in held if x.forward and _finite(x.forward)]
     if not held:
         return ""
+    seen += [f for f in network.suggested.values() if _finite(f)]
     most = max((max(abs(f.low or 0.0), abs(f.high or 0.0)) for f in seen), default=1.0)
-    items = "".join(_item(layer, i, at, most) for i, layer in held)
+    held_up = network.suggested
+    items = "".join(_item(layer, i, at, most, held_up.get(layer.name)) for i, layer in held)
+    beside = (
+        '<span class="key key1"></span>activations under the suggested initialiser, on the same '
+        "axis; "
+        if held_up
+        else ""
+    )
     return (
         "<h3>Activations and weights by layer</h3><p>In the order of the network. "
         '<span class="key key0"></span>activations, on one axis for all layers of a kind, so that '
-        'a signal that shrinks shows as a spike; <span class="key key2"></span>weights, each on '
-        "its own axis. Heights are square roots.</p>"
+        f'a signal that shrinks shows as a spike; {beside}<span class="key key2"></span>weights, '
+        "each on its own axis. Heights are square roots.</p>"
         f'<ol class="histograms">{items}</ol>'
     )
 
 
-def _item(layer: LayerReport, i: int, at: int, most: float) -> str:
+def _item(layer: LayerReport, i: int, at: int, most: float, better: Forward | None) -> str:
     name = one_line(layer.name)
     parts = [f'<b><a href="#n{at}l{i}">{escape(name)}</a></b> <span class="soft">{layer.op}</span>']
     pair = []
-    forward = layer.forward
-    if forward is not None and _finite(forward) and forward.histogram:
+    for forward, kind, what in ((layer.forward, 0, "activations"), (better, 1, "suggested")):
+        if forward is None or not _finite(forward) or not forward.histogram:
+            continue
         low, high = forward.low or 0.0, forward.high or 0.0
-        axis = _BOUNDED.get(layer.activation or "", None) if layer.op == "activation" else None
-        words = f"activations from {number(low)} to {number(high)}, std {_shown(forward.std)}"
-        drawn = histogram(
-            forward.histogram, (low, high), axis or (-most, most), 0, f"{name}: {words}"
-        )
-        pair.append(f'<div>{drawn}<span class="soft">{words[12:]}</span></div>')
+        axis = _BOUNDED.get(layer.activation or "") if layer.op == "activation" else None
+        words = f"{number(low)} to {number(high)}, std {_shown(forward.std)}"
+        title = f"{name}: {what} from {words}"
+        reach = axis or (-most, most)
+        drawn = histogram(forward.histogram, (low, high), reach, kind, title)
+        pair.append(f'<div>{drawn}<span class="soft">{words}</span></div>')
     tensor = layer.tensor
     if tensor is not None and tensor.histogram and tensor.minimum is not None:
         low, high = tensor.minimum, tensor.maximum or 0.0
         law = layer.law.label if layer.law else "no named initialiser"
-        words = f"weights from {number(low)} to {number(high)}: {law}"
+        words = f"{number(low)} to {number(high)}: {law}"
         edge = max(abs(low), abs(high)) or 1.0
-        drawn = histogram(tensor.histogram, (low, high), (-edge, edge), 2, f"{name}: {words}")
-        pair.append(f'<div>{drawn}<span class="soft">{escape(words[8:])}</span></div>')
+        drawn = histogram(
+            tensor.histogram, (low, high), (-edge, edge), 2, f"{name}: weights from {words}"
+        )
+        pair.append(f'<div>{drawn}<span class="soft">{escape(words)}</span></div>')
     if not pair:
         return ""
     return f'<li>{parts[0]}<div class="pair">{"".join(pair)}</div></li>'

@@ -48,7 +48,7 @@ border-radius:.25rem;padding:.25rem .5rem;max-width:100%}
 gap:.75rem 1.25rem;list-style:none;padding:0;margin:0}
 .histograms li{min-width:0;font-size:.8125rem;content-visibility:auto;
 contain-intrinsic-size:auto 6rem}.histograms b{overflow-wrap:anywhere}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:.5rem}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.5rem,1fr));gap:.5rem}
 svg{display:block;max-width:100%;height:auto}.plot svg{min-width:40rem}
 svg text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:var(--soft)}
 svg .grid{stroke:var(--line)}svg .s0{stroke:var(--s0);fill:none}svg .s1{stroke:var(--s1);fill:none}
@@ -59,7 +59,8 @@ stroke-width:3}
 .key0{background:var(--s0)}.key1{background:var(--s1)}.key2{background:var(--ok)}
 footer{margin-top:3rem;color:var(--soft);font-size:.875rem}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-@media print{.histograms li{content-visibility:visible}body{max-width:none;padding:0}.filter{display:none}section{break-inside:auto}
+@media print{.histograms li{content-visibility:visible}
+body{max-width:none;padding:0}.filter{display:none}section{break-inside:auto}
 article,.histograms li{break-inside:avoid}.scroll{overflow:visible}.plot svg{min-width:0}}
 """
 

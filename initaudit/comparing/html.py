@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 from initaudit.comparing import Compared
+from initaudit.comparing.text import headline, number_of
 from initaudit.finding import Finding
-from initaudit.report.compared.text import headline, number_of
 from initaudit.report.html.look import SCRIPT, STYLE
 from initaudit.report.plain import one_line, sentence
 
