@@ -147,6 +147,55 @@ def _loaded(folders: tuple[Path, ...]) -> Catalogue:
     return load(folders)
 
 
+def _read(files: Files, catalogue: Catalogue, cls: model.Named, options: Options) -> model.Model:
+    """Return a model whose parameters' starts are certain; `StopError` says why there is none."""
+    made = model.read(files, catalogue, cls)
+    model.grow(made, options.input_shape)
+    for doubt, site in made.doubts.items():
+        raise StopError(f"what its parameters start from is not certain: {doubt}", site)
+    if made.opened and made.state.guesses:
+        named = ", ".join(made.opened)
+        reason = f"{named} left open, and what is built depends on it"
+        raise StopError(reason, made.state.guesses[0])
+    return made
+
+
+def _drawn(
+    made: model.Model, options: Options
+) -> tuple[Checkpoint, model.Reading, Mapping[str, Site]]:
+    """Return a model's weights, drawn with the seed, with the network that its source tells."""
+    blocked = realising.obstacle(made.parameters)
+    if blocked is not None:
+        raise StopError(*blocked)
+    realised, stored_of = model.declared(made, options.seed)
+    arrays = tuple(realised.stored(name, made.path) for name in made.parameters)
+    reading, plan, sites = _planned(made, stored_of, options)
+    checkpoint = Checkpoint(
+        path=made.path, arrays=arrays, aliases=made.aliases, graph=lambda shape: plan
+    )
+    return checkpoint, reading, sites
+
+
+def declared_checkpoint(text: str, options: Options) -> Checkpoint:
+    """Return what ``FILE.py:NAME`` declares as a checkpoint, its weights drawn with the seed.
+
+    Raises:
+        OptionsError: the text names no model, or one that cannot be drawn, with the reason.
+    """
+    files, catalogue = Files(), _catalogue(options)
+    cls = chosen(files, replace(options, model=text))
+    try:
+        with _deep():
+            made = _read(files, catalogue, cls, options)
+            if made.open:
+                named = ", ".join(made.opened) or "its sizes"
+                raise StopError(f"{named} left open", made.site)
+            return _drawn(made, options)[0]
+    except StopError as stop:
+        where = f"{stop.site.path}:{stop.site.line}: " if stop.site is not None else ""
+        raise OptionsError([f"{where}{cls.name} cannot be drawn: {stop.reason}"]) from None
+
+
 def _declared(
     files: Files,
     catalogue: Catalogue,
@@ -156,28 +205,12 @@ def _declared(
     progress: Progress,
 ) -> Report:
     try:
-        made = model.read(files, catalogue, cls)
-        model.grow(made, options.input_shape)
+        made = _read(files, catalogue, cls, options)
+        if made.open:
+            return _by_arithmetic(made, options, rules)
+        checkpoint, reading, sites = _drawn(made, options)
     except StopError as stop:
         return _left(cls, stop.reason, stop.site)
-    for doubt, site in made.doubts.items():
-        return _left(cls, f"what its parameters start from is not certain: {doubt}", site)
-    if made.opened and made.state.guesses:
-        named = ", ".join(made.opened)
-        return _left(
-            cls, f"{named} left open, and what is built depends on it", made.state.guesses[0]
-        )
-    if made.open:
-        return _by_arithmetic(made, options, rules)
-    blocked = realising.obstacle(made.parameters)
-    if blocked is not None:
-        return _left(cls, *blocked)
-    realised, stored_of = model.declared(made, options.seed)
-    arrays = tuple(realised.stored(name, made.path) for name in made.parameters)
-    reading, plan, sites = _planned(made, stored_of, options)
-    checkpoint = Checkpoint(
-        path=made.path, arrays=arrays, aliases=made.aliases, graph=lambda shape: plan
-    )
     report = auditing.audit_one(
         lambda: checkpoint, made.path, options, rules, progress, Origin.DECLARED
     )

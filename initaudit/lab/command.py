@@ -190,7 +190,7 @@ def _own(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @lab.command(context_settings=_CONTEXT)
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path, exists=True))
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @_own
 @_settings
 def replay(
@@ -201,7 +201,7 @@ def replay(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Train the replica of a checkpoint on a synthetic task and watch it."""
+    """Train the replica of a checkpoint, or of net.py:Net as declared, and watch it."""
     from initaudit.lab.replay import replay as played
 
     for name in ("depth", "width", "initialiser"):
@@ -220,7 +220,7 @@ def replay(
 
 @lab.command(context_settings=_CONTEXT)
 @click.argument(
-    "path", metavar="[FILE]", required=False, type=click.Path(path_type=Path, exists=True)
+    "path", metavar="[FILE | net.py:Net]", required=False, type=click.Path(path_type=Path)
 )
 @click.option("--widths", type=Shape(), metavar="784,256,10", help="A plain network, without FILE.")
 @_own

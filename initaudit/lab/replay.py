@@ -11,14 +11,14 @@ import numpy as np
 from initaudit import graph
 from initaudit.auditing import open_network
 from initaudit.checkpoint import reading
-from initaudit.checkpoint.stored import CheckpointError
+from initaudit.checkpoint.stored import Checkpoint, CheckpointError
 from initaudit.lab.results import Curves, Result, Series, Table, as_found, claim, shown
 from initaudit.lab.settings import Settings, chosen
 from initaudit.lab.tasks import Task, follow
 from initaudit.lab.train import Course, Now, TrainError, head_of, optimiser, train
 from initaudit.lab.watch import Watch
 from initaudit.network import Network
-from initaudit.options import Options
+from initaudit.options import Options, OptionsError
 from initaudit.replica.engine import Keep, forward
 from initaudit.replica.inputs import draw, generator, measured
 from initaudit.replica.loading import loader
@@ -42,16 +42,19 @@ class Subject:
 
 
 def subject(path: Path, settings: Settings, input_shape: tuple[int, ...] | None = None) -> Subject:
-    """Return the network of a checkpoint, with all its placed weights read.
+    """Return the network of a checkpoint or of ``net.py:Net``, with all its placed weights read.
 
     Raises:
         TrainError: where it cannot be read, is too large or not reached from its input.
     """
-    options = Options(activation=settings.activation, input_shape=input_shape)
+    options = Options(activation=settings.activation, input_shape=input_shape, seed=settings.seed)
     try:
-        opened = open_network(reading.read_checkpoint(path), options)
+        checkpoint = _source(path, options) or reading.read_checkpoint(path)
+        opened = open_network(checkpoint, options)
     except CheckpointError as error:
         raise TrainError(f"{error.path}: {error.reason}") from None
+    except OptionsError as error:
+        raise TrainError("; ".join(error.mistakes)) from None
     network = opened.network
     said = [assumption.text for assumption in network.assumptions]
     if not network.activation_known:
@@ -76,6 +79,15 @@ def subject(path: Path, settings: Settings, input_shape: tuple[int, ...] | None 
     if broken is not None:
         raise TrainError(f"{path}: {broken} holds NaN or infinities: it cannot be trained")
     return Subject(network, arrays, tuple(said), options)
+
+
+def _source(path: Path, options: Options) -> Checkpoint | None:
+    """Return what ``net.py:Net``, or the one model of ``net.py``, declares; None for a file."""
+    if ".py:" not in str(path) and path.suffix != ".py":
+        return None
+    from initaudit.declaring import declared_checkpoint
+
+    return declared_checkpoint(str(path), options)
 
 
 def task_for(one: Subject, samples: int, seed: int) -> Task:

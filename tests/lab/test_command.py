@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import sys
@@ -126,7 +127,7 @@ def test_text_is_written_to_a_file(capsys: Capsys, tmp_path: Path) -> None:
         (("sweep",), "name a checkpoint"),
         (("sweep", "--widths", "3"), "at least inputs and outputs"),
         (("sweep", "--widths", "a,b"), "is not a list of whole numbers"),
-        (("replay", "nothing.safetensors"), "does not exist"),
+        (("replay", "nothing.safetensors"), "no such file"),
         (("replay", "README.md"), "is not a checkpoint"),
         (("replay", FIXTURES / "zeros-relu", "--depth", "3"), "the checkpoint tells it"),
         (("replay", FIXTURES / "healthy-lora"), "reaches no layer"),
@@ -229,3 +230,53 @@ def test_a_sweep_of_widths_takes_an_initialiser_of_ones_own(capsys: Capsys) -> N
     ran = run(capsys, "lab", "sweep", "--widths", "8,16,16,2", "--init", "3 x he", "--steps", "5")
     assert ran.code == 0
     assert "3 x he" in {name for name, _ in ranking(ran.out)}
+
+
+SOURCE = """\
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, width=32, depth=12):
+        super().__init__()
+        layers = []
+        for _ in range(depth):
+            layers += [nn.Linear(width, width), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+class Open(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.fc = nn.Linear(width, width)
+
+    def forward(self, x):
+        return self.fc(x)
+"""
+
+
+def test_a_network_read_from_source_is_swept(capsys: Capsys, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(SOURCE)
+    ran = run(capsys, "lab", "sweep", f"{tmp_path / 'net.py'}:Net", "--steps", "30")
+    assert ran.code == 0
+    assert "13 layers drawn anew" in ran.out
+    ranked = re.findall(r"^  (\S.*?)  +\d\S* +[-+]\d", ran.out, re.MULTILINE)
+    assert ranked.index("he") < ranked.index("default")
+    assert ranked.index("he") < ranked.index("normal_(0, 0.02)")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("Nat", "did you mean Net"), ("Open", "Open cannot be drawn: width left open")],
+)
+def test_a_model_that_cannot_be_drawn_is_one_line(
+    capsys: Capsys, tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / "net.py").write_text(SOURCE)
+    ran = run(capsys, "lab", "sweep", f"{tmp_path / 'net.py'}:{name}")
+    assert ran.code == 2
+    assert told in ran.err
