@@ -142,6 +142,7 @@ def norm_not_normalising(subject: Sent, limits: Limits) -> Iterator[Hit]:
     network = subject.network
     found: list[tuple[Layer, Layer, float, float]] = []
     by_name = graph.by_name(network)
+    deep = limits["warns"]
     for norm in network.layers:
         if norm.op not in graph.NORMS or len(norm.inputs) != 1:
             continue
@@ -154,7 +155,7 @@ def norm_not_normalising(subject: Sent, limits: Limits) -> Iterator[Hit]:
             found.append((norm, by_name[norm.inputs[0]], variance, float(eps)))
     if found:
         norm, feeding, variance, eps = found[0]
-        mild = all(v > e * limits["warns"] for *_, v, e in found)
+        mild = all(v > e * deep for *_, v, e in found)
         yield Hit(
             site_of(network, norm),
             {"variance": variance, "eps": eps, "layers": len(found), "feeding": feeding.name},
