@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from initaudit import terminal
 from initaudit.rulebook import RulebookError, load
 
+if TYPE_CHECKING:
+    _Extents = click.ParamType[tuple[int, ...]]
+else:
+    _Extents = click.ParamType  # no generic class before click 8.4
+
 CLEAN, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
-class Shape(click.ParamType[tuple[int, ...]]):
+class Shape(_Extents):
     """Whole numbers above zero, separated by commas."""
 
     name = "3,224,224"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,12 +17,17 @@ from initaudit.lab.settings import OPTIMISERS, Settings
 from initaudit.lab.train import TrainError
 from initaudit.signal import ACTIVATIONS
 
+if TYPE_CHECKING:
+    _Extents = click.ParamType[tuple[int, ...]]
+else:
+    _Extents = click.ParamType  # no generic class before click 8.4
+
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _SUFFIXES = (".html", ".svg", ".txt")
 _LONGEST = 100_000
 
 
-class Shape(click.ParamType[tuple[int, ...]]):
+class Shape(_Extents):
     """Whole numbers above zero, separated by commas."""
 
     name = "3,224,224"
