@@ -125,7 +125,6 @@ def sure_logits(subject: Sent, limits: Limits) -> Iterator[Hit]:
             yield Hit(
                 site_of(network, head),
                 {"std": std, "classes": classes, "loss": loss, "guessing": guessing},
-                head,
                 margin=math.log10(loss / guessing / limits["times"]),
             )
 

@@ -1,8 +1,8 @@
 """How long ``initaudit --help`` and ``import initaudit`` take beyond the interpreter's own start.
 
-Run ``python -m tests.benchmarks.startup [--tools DIR]``. The median of several fresh processes each;
-``ruff --help`` (from DIR or the path) and ``pip --version`` stand beside it. Exits 1 where one takes
-more than 150 ms beyond ``python -c pass``.
+Run ``python -m tests.benchmarks.startup [--tools DIR]``. The median of several fresh processes
+each; ``ruff --help`` (from DIR or the path) and ``pip --version`` stand beside it. Exits 1 where
+one takes more than 150 ms beyond ``python -c pass``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def median(command: list[str]) -> float:
     seconds = []
     for _ in range(RUNS):
         start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+        subprocess.run(command, check=True, capture_output=True)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
 
@@ -50,7 +50,9 @@ def main() -> None:
     ):
         seconds = median(command)
         ratios = ", ".join(f"{seconds / other:.1f}x {what}" for what, other in beside.items())
-        print(f"{name:<22} {seconds * 1000:6.0f} ms, {1000 * (seconds - bare):.0f} beyond; {ratios}")
+        print(
+            f"{name:<22} {seconds * 1000:6.0f} ms, {1000 * (seconds - bare):.0f} beyond; {ratios}"
+        )
         late |= seconds - bare > MOST
     raise SystemExit(late)
 

@@ -27,7 +27,7 @@ def render(report: Report, style: Style) -> str:
         network_section(network, found, at)
         for at, (network, found) in enumerate(zip(report.networks, held, strict=True))
     )
-    script = f"<script>{SCRIPT}</script>" if report.networks else ""
+    script = f"<script>{SCRIPT}</script>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'

@@ -15,6 +15,8 @@ from initaudit.report.wording import number
 from initaudit.rulebook import Severity
 
 _BOUNDED: Mapping[str, tuple[float, float]] = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
+_MANY = 100
+"""Layers beyond which those out of sight are laid out when they are reached."""
 _COLUMNS = (
     ("layer", True), ("operation", True), ("shape", True), ("initialiser", True), ("gain", False),
     ("std", False), ("saturated", False), ("dead", False), ("effective rank", False),
@@ -116,7 +118,7 @@ def _histograms(network: NetworkReport, at: int) -> str:
         '<span class="key key0"></span>activations, on one axis for all layers of a kind, so that '
         f'a signal that shrinks shows as a spike; {beside}<span class="key key2"></span>weights, '
         "each on its own axis. Heights are square roots.</p>"
-        f'<ol class="histograms">{items}</ol>'
+        f'<ol class="histograms{" many" * (len(held) > _MANY)}">{items}</ol>'
     )
 
 

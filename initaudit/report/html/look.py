@@ -46,14 +46,17 @@ input{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--
 border-radius:.25rem;padding:.25rem .5rem;max-width:100%}
 .histograms{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));
 gap:.75rem 1.25rem;list-style:none;padding:0;margin:0}
-.histograms li{min-width:0;font-size:.8125rem;content-visibility:auto;
-contain-intrinsic-size:auto 6rem}.histograms b{overflow-wrap:anywhere}
+.histograms li{min-width:0;font-size:.8125rem}
+.many li{content-visibility:auto;contain-intrinsic-size:auto 6rem}
+.histograms b{overflow-wrap:anywhere}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.5rem,1fr));gap:.5rem}
 svg{display:block;max-width:100%;height:auto}.plot svg{min-width:40rem}
 svg text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:var(--soft)}
 svg .grid{stroke:var(--line)}svg .s0{stroke:var(--s0);fill:none}svg .s1{stroke:var(--s1);fill:none}
 svg .f0{fill:var(--s0)}svg .f1{fill:var(--s1)}svg .f2{fill:var(--ok)}
-svg a circle{stroke:var(--paper)}svg a:focus circle,svg a:hover circle{stroke:var(--ink);
+svg a circle{stroke:var(--paper)}
+svg a circle.zero{fill:var(--paper);stroke:currentColor}
+svg a:focus circle,svg a:hover circle{stroke:var(--ink);
 stroke-width:3}
 .key{display:inline-block;width:1.25rem;height:.25rem;vertical-align:middle;margin:0 .35rem 0 1rem}
 .key0{background:var(--s0)}.key1{background:var(--s1)}.key2{background:var(--ok)}
@@ -64,8 +67,12 @@ body{max-width:none;padding:0}.filter{display:none}section{break-inside:auto}
 article,.histograms li{break-inside:avoid}.scroll{overflow:visible}.plot svg{min-width:0}}
 """
 
-# Sorting and filtering of tables: without it all rows are there, in the order of the network.
+# Sorting and filtering of tables, and places of a finding unfolded for print: without it all rows
+# are there, in the order of the network.
 SCRIPT = """
+addEventListener('beforeprint', () => {
+  for (const held of document.querySelectorAll('details:not(.page)')) held.open = true;
+});
 for (const table of document.querySelectorAll('table.sortable')) {
   const body = table.tBodies[0];
   table.querySelectorAll('th button').forEach((button) => button.addEventListener('click', () => {

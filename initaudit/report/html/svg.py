@@ -12,6 +12,7 @@ from initaudit.report.wording import number
 WIDTH, HEIGHT = 960, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76.0, 12.0, 12.0, 28.0
 _TICKS = 6
+_STOPS = 80
 _WIDE, _TALL = 280.0, 44.0
 
 
@@ -26,11 +27,15 @@ class Point:
 
 
 def plot(series: Sequence[Sequence[Point]], title: str) -> str:
-    """Return curves on a log scale against depth; zero and what is not finite leave gaps."""
+    """Return curves on a log scale against depth.
+
+    Zeros are hollow points at the foot, what is not finite leaves gaps. Beyond `_STOPS` points none
+    is a stop of the tab key: the table below leads to the same rows.
+    """
     values = [math.log10(p.value or 1.0) for line in series for p in line if _drawn(p)]
-    if not values:
+    if not values and not any(_zero(p) for line in series for p in line):
         return ""
-    low, high = min(values), max(values)
+    low, high = min(values, default=0.0), max(values, default=0.0)
     if high - low < 1.0:
         low, high = (low + high) / 2 - 0.5, (low + high) / 2 + 0.5
     last = max(p.depth for line in series for p in line) or 1
@@ -38,19 +43,23 @@ def plot(series: Sequence[Sequence[Point]], title: str) -> str:
 
     def place(point: Point) -> tuple[float, float]:
         x = _LEFT + point.depth / last * (WIDTH - _LEFT - _RIGHT)
+        if _zero(point):
+            return x, HEIGHT - _BOTTOM
         share = (high - math.log10(point.value or 1.0)) / (high - low)
         return x, _TOP + share * (HEIGHT - _TOP - _BOTTOM)
 
     radius = 4.0 if last < 100 else 2.5
+    stop = ' tabindex="-1"' if sum(map(len, series)) > _STOPS else ""
     for at, line in enumerate(series):
         drawn = [p for p in line if _drawn(p)]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in map(place, drawn))
         parts.append(f'<path class="s{at}" stroke-width="1.5" d="M{path}"/>' if drawn else "")
-        for point in drawn:
+        for point in (p for p in line if _drawn(p) or _zero(p)):
             x, y = place(point)
+            kind = f"f{at} zero" if _zero(point) else f"f{at}"
             parts.append(
-                f'<a href="#{point.link}"><title>{escape(point.label)}</title>'
-                f'<circle class="f{at}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/></a>'
+                f'<a href="#{point.link}"{stop}><title>{escape(point.label)}</title>'
+                f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/></a>'
             )
     parts.append(
         f'<text x="{_LEFT}" y="{HEIGHT - 6}">first layer</text>'
@@ -64,6 +73,10 @@ def plot(series: Sequence[Sequence[Point]], title: str) -> str:
 
 def _drawn(point: Point) -> bool:
     return point.value is not None and math.isfinite(point.value) and point.value > 0.0
+
+
+def _zero(point: Point) -> bool:
+    return point.value == 0.0
 
 
 def _grid(low: float, high: float) -> list[str]:
