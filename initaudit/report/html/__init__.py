@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections import Counter
 from collections.abc import Iterable
 from html import escape
 
@@ -11,11 +13,14 @@ from initaudit.finding import Finding, Report
 from initaudit.network import Site
 from initaudit.report import Style
 from initaudit.report.closing import closing
-from initaudit.report.html.layers import network_section
-from initaudit.report.html.look import SCRIPT, STYLE
+from initaudit.report.html.layers import network_section, overview
+from initaudit.report.html.look import POLICY, SCRIPT, STYLE
 from initaudit.report.placing import by_network, worst_first
 from initaudit.report.plain import one_line, within
 from initaudit.rulebook import Confidence, Rule
+
+_MANY = 12
+"""Findings beyond which they can be filtered, and are laid out when they are reached."""
 
 
 def render(report: Report, style: Style) -> str:
@@ -23,8 +28,10 @@ def render(report: Report, style: Style) -> str:
     sentence = "".join(text for text, _ in closing(report, style))
     worst = report.worst.name.lower() if report.worst is not None else "clean"
     held, _ = by_network(report)
+    alone = len(report.networks) == 1
+    first = f"<section>{overview(report.networks[0], held[0])}</section>" if alone else ""
     networks = "".join(
-        network_section(network, found, at)
+        network_section(network, found, at, told=alone)
         for at, (network, found) in enumerate(zip(report.networks, held, strict=True))
     )
     script = f"<script>{SCRIPT}</script>"
@@ -32,11 +39,22 @@ def render(report: Report, style: Style) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>initaudit: {escape(sentence)}</title><style>{STYLE}</style></head><body>"
-        f'<h1>initaudit</h1><p class="verdict {worst}">{escape(sentence)}</p>'
-        f"<main>{_contents(report)}{_findings(report)}{networks}{_not_judged(report)}</main>"
+        f'<h1>initaudit</h1><p class="verdict {worst}">{escape(sentence)}{_worst(report)}</p>'
+        f"<main>{_contents(report)}{first}{_findings(report)}{networks}{_not_judged(report)}</main>"
         f"<footer>initaudit {escape(report.version)}</footer>{script}</body></html>\n"
     )
+
+
+def _worst(report: Report) -> str:
+    """Return the gravest finding by name, with a link; empty where a count says it all."""
+    found = worst_first(report.findings)
+    if not found:
+        return ""
+    first = found[0]
+    title = f"{first.rule} {escape(first.name)}"
+    return f' The gravest: <a href="#{first.rule}">{title}</a>.'
 
 
 def _contents(report: Report) -> str:
@@ -61,7 +79,37 @@ def _findings(report: Report) -> str:
         page = known.get(finding.rule) if finding.rule not in told else None
         parts.append(_article(finding, page, first=finding.rule not in told))
         told.add(finding.rule)
-    return f'<section id="findings"><h2>Findings</h2>{"".join(parts)}</section>'
+    many = len(found) > _MANY
+    return (
+        f'<section id="findings"><h2>Findings</h2>{_tally(found) if len(told) < len(found) else ""}'
+        f"{_filter() if many else ''}<div{' class=many id=found' if many else ''}>"
+        f"{''.join(parts)}</div></section>"
+    )
+
+
+def _tally(found: Iterable[Finding]) -> str:
+    """Return how often each rule was broken, as a table that leads to the first finding of each."""
+    often = Counter(f.rule for f in found)
+    kinds = {f.rule: f for f in reversed(list(found))}
+    rows = "".join(
+        f'<tr><td class="text"><span class="badge {f.severity.name.lower()}">'
+        f'{f.severity.name.lower()}</span></td><th scope="row" class="text">'
+        f'<a href="#{rule}">{rule} {escape(f.name)}</a></th><td>{often[rule]:,}</td></tr>'
+        for rule, f in ((rule, kinds[rule]) for rule in often)
+    )
+    return (
+        '<table class="tally"><caption class="hidden">Findings by rule</caption><thead><tr>'
+        '<th scope="col" class="text">severity</th><th scope="col" class="text">rule</th>'
+        f'<th scope="col">findings</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _filter() -> str:
+    return (
+        '<p class="filter"><label for="find">Filter findings </label><input id="find" '
+        'type="search" autocomplete="off" data-list="found"> '
+        '<span id="find-told" class="soft" role="status"></span></p>'
+    )
 
 
 def _article(finding: Finding, page: Rule | None, *, first: bool) -> str:
@@ -75,7 +123,7 @@ def _article(finding: Finding, page: Rule | None, *, first: bool) -> str:
         f"<p>{escape(one_line(finding.message))}</p>",
     ]
     if finding.excerpts and finding.excerpts[0]:
-        parts.append(f"<pre><code>{escape(finding.excerpts[0])}</code></pre>")
+        parts.append(f"<pre><code>{escape(textwrap.dedent(finding.excerpts[0]))}</code></pre>")
     if finding.cure:
         parts.append(f"<p><b>Cure.</b> {escape(one_line(finding.cure))}</p>")
     if finding.code:
