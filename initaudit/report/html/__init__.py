@@ -29,7 +29,7 @@ def render(report: Report, style: Style) -> str:
     worst = report.worst.name.lower() if report.worst is not None else "clean"
     held, _ = by_network(report)
     alone = len(report.networks) == 1
-    first = f"<section>{overview(report.networks[0], held[0])}</section>" if alone else ""
+    first = f"<section>{overview(report.networks[0], held[0], 0)}</section>" if alone else ""
     networks = "".join(
         network_section(network, found, at, told=alone)
         for at, (network, found) in enumerate(zip(report.networks, held, strict=True))
@@ -48,13 +48,13 @@ def render(report: Report, style: Style) -> str:
 
 
 def _worst(report: Report) -> str:
-    """Return the gravest finding by name, with a link; empty where a count says it all."""
+    """Return the worst finding by name, with a link; empty where a count says it all."""
     found = worst_first(report.findings)
     if not found:
         return ""
     first = found[0]
     title = f"{first.rule} {escape(first.name)}"
-    return f' The gravest: <a href="#{first.rule}">{title}</a>.'
+    return f' Worst: <a href="#{first.rule}">{title}</a>.'
 
 
 def _contents(report: Report) -> str:
@@ -98,9 +98,10 @@ def _tally(found: Iterable[Finding]) -> str:
         for rule, f in ((rule, kinds[rule]) for rule in often)
     )
     return (
-        '<table class="tally"><caption class="hidden">Findings by rule</caption><thead><tr>'
+        '<div class="scroll"><table class="tally"><caption class="hidden">Findings by rule</caption>'
+        "<thead><tr>"
         '<th scope="col" class="text">severity</th><th scope="col" class="text">rule</th>'
-        f'<th scope="col">findings</th></tr></thead><tbody>{rows}</tbody></table>'
+        f'<th scope="col">findings</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 

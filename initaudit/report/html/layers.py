@@ -22,9 +22,17 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def overview(network: NetworkReport, findings: Sequence[Finding]) -> str:
-    """Return what the network is taken for, and the checklist."""
-    return _origin(network) + _checklist(network, findings)
+def overview(network: NetworkReport, findings: Sequence[Finding], at: int) -> str:
+    """Return the name of the network, what it is taken for, and the checklist.
+
+    ``at`` is its place in the report.
+    """
+    title = one_line(network.path) + (
+        f" ({network.name})" if network.name and network.name not in network.path else ""
+    )
+    badge = f'<span class="badge {network.verdict}">{network.verdict}</span>'
+    head = f'<h2 id="n{at}">{escape(title)} {badge}</h2>'
+    return head + _origin(network) + _checklist(network, findings)
 
 
 def network_section(
@@ -34,13 +42,9 @@ def network_section(
 
     ``told`` leaves out the overview, where the page has it already.
     """
-    title = one_line(network.path) + (
-        f" ({network.name})" if network.name and network.name not in network.path else ""
-    )
     parts = [
-        f'<section id="n{at}"><h2>{escape(title)} '
-        f'<span class="badge {network.verdict}">{network.verdict}</span></h2>',
-        "" if told else overview(network, findings),
+        "<section>",
+        "<h2>Measured</h2>" if told else overview(network, findings, at),
         signal_plot(network, at),
         histograms(network, at),
         _table(network, findings, at),

@@ -46,7 +46,7 @@ td.text,th.text{text-align:left}td.wide{white-space:normal;min-width:14rem}
 th{border-bottom:1px solid var(--line);font-weight:600}
 tbody tr{border-bottom:1px solid var(--line)}tr:target{background:var(--panel)}
 th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
-th[aria-sort=ascending] button::after{content:" \\2191"}
+tbody th{border-bottom:0}th[aria-sort=ascending] button::after{content:" \\2191"}
 th[aria-sort=descending] button::after{content:" \\2193"}
 input{font:inherit;color:inherit;background:var(--paper);border:1px solid var(--soft);
 border-radius:.25rem;padding:.25rem .5rem;max-width:100%}
@@ -63,7 +63,7 @@ svg{display:block;max-width:100%;height:auto}.plot svg{min-width:40rem}
 svg text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:var(--soft)}
 svg .grid{stroke:var(--line)}svg .s0{stroke:var(--s0);fill:none}svg .s1{stroke:var(--s1);fill:none}
 svg .f0{fill:var(--s0)}svg .f1{fill:var(--s1)}svg .f2{fill:var(--ok)}
-svg circle.aside{opacity:.55}svg .cursor{stroke:var(--soft);stroke-dasharray:2 3}
+svg circle.aside{opacity:.8}svg .cursor{stroke:var(--soft);stroke-dasharray:2 3}
 .plot{cursor:pointer;outline-offset:4px;max-width:62rem}
 .plot:focus-visible{outline:2px solid var(--s0)}
 .readout{min-height:1.5rem;font-variant-numeric:tabular-nums;max-width:60rem}
@@ -72,7 +72,7 @@ svg a circle.zero{fill:var(--paper);stroke:currentColor}
 svg a:focus circle,svg a:hover circle{stroke:var(--ink);
 stroke-width:3}
 .key{display:inline-block;width:1.25rem;height:.25rem;vertical-align:middle;margin:0 .35rem 0 0}
-.dashed{background:repeating-linear-gradient(90deg,var(--s0) 0 6px,transparent 6px 10px)}
+.key.dashed{background:repeating-linear-gradient(90deg,var(--s0) 0 6px,transparent 6px 10px)}
 .key0{background:var(--s0)}.key1{background:var(--s1)}.key2{background:var(--ok)}
 footer{margin-top:3rem;color:var(--soft);font-size:.875rem}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}

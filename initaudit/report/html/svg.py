@@ -12,7 +12,7 @@ from initaudit.report.wording import number
 WIDTH, HEIGHT = 960, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM, _FOOT = 76.0, 16.0, 12.0, 44.0, 22.0
 _TICKS, _STOPS = 7, 10
-_WIDE, _TALL, _SPIKE = 280.0, 64.0, 3.0
+_WIDE, _TALL, _SPIKE = 160.0, 60.0, 2.0
 
 Place = Callable[["Point"], tuple[float, float]]
 
@@ -68,12 +68,13 @@ def plot(lines: Sequence[Line], title: str) -> str:
     for k in range(low, high + 1, step):
         y = _TOP + (high - k) / (high - low) * (foot - _TOP)
         # Beyond the range of floats there is still an axis.
-        parts.append(_mark(y, number(10.0**k) if -4 < k < 5 else f"1e{k}"))
+        parts.append(_mark(y, number(10.0**k) if -4 < k < 3 else f"1e{k}"))
     if zeros:
         parts.append(_mark(HEIGHT - _BOTTOM, "0"))
     parts += _depths(last)
     parts += [_curve(line, place) for line in lines]
-    radius = 4.0 if last < 60 else 3.0 if last < 150 else 1.5
+    joined = max(sum(not p.aside for p in line.points) for line in lines)
+    radius = 4.0 if joined < 60 else 3.0 if joined < 150 else 1.5
     parts += [_dots(line, place, radius) for line in lines if not line.dashed]
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="group" '
@@ -143,7 +144,7 @@ def _dots(line: Line, place: Place, radius: float) -> str:
             continue
         x, y = place(point)
         kind = f"f{line.kind}" + " zero" * _zero(point) + " aside" * point.aside
-        r = radius * 0.6 if point.aside else radius
+        r = max(radius * 0.6, 1.4) if point.aside else radius
         parts.append(
             f'<a href="#{point.link}" tabindex="-1"><title>{escape(point.name)}: '
             f'{escape(point.label)}</title><circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" '
