@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable
-from html import escape
 
 from markdown_it import MarkdownIt
 
@@ -13,6 +11,7 @@ from initaudit.finding import Finding, Report
 from initaudit.network import Site
 from initaudit.report import Style
 from initaudit.report.closing import closing
+from initaudit.report.html.escaping import block, shown
 from initaudit.report.html.layers import network_section, overview
 from initaudit.report.html.look import POLICY, SCRIPT, STYLE
 from initaudit.report.placing import by_network, worst_first
@@ -40,10 +39,10 @@ def render(report: Report, style: Style) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"<title>initaudit: {escape(sentence)}</title><style>{STYLE}</style></head><body>"
-        f'<h1>initaudit</h1><p class="verdict {worst}">{escape(sentence)}{_worst(report)}</p>'
+        f"<title>initaudit: {shown(sentence)}</title><style>{STYLE}</style></head><body>"
+        f'<h1>initaudit</h1><p class="verdict {worst}">{shown(sentence)}{_worst(report)}</p>'
         f"<main>{_contents(report)}{first}{_findings(report)}{networks}{_not_judged(report)}</main>"
-        f"<footer>initaudit {escape(report.version)}</footer>{script}</body></html>\n"
+        f"<footer>initaudit {shown(report.version)}</footer>{script}</body></html>\n"
     )
 
 
@@ -53,7 +52,7 @@ def _worst(report: Report) -> str:
     if not found:
         return ""
     first = found[0]
-    title = f"{first.rule} {escape(first.name)}"
+    title = f"{first.rule} {shown(first.name)}"
     return f' Worst: <a href="#{first.rule}">{title}</a>.'
 
 
@@ -61,7 +60,7 @@ def _contents(report: Report) -> str:
     if len(report.networks) < 2:
         return ""
     items = "".join(
-        f'<li><a href="#n{at}">{escape(one_line(n.path))}</a> '
+        f'<li><a href="#n{at}">{shown(n.path)}</a> '
         f'<span class="badge {n.verdict}">{n.verdict}</span></li>'
         for at, n in enumerate(report.networks)
     )
@@ -94,12 +93,12 @@ def _tally(found: Iterable[Finding]) -> str:
     rows = "".join(
         f'<tr><td class="text"><span class="badge {f.severity.name.lower()}">'
         f'{f.severity.name.lower()}</span></td><th scope="row" class="text">'
-        f'<a href="#{rule}">{rule} {escape(f.name)}</a></th><td>{often[rule]:,}</td></tr>'
+        f'<a href="#{rule}">{rule} {shown(f.name)}</a></th><td>{often[rule]:,}</td></tr>'
         for rule, f in ((rule, kinds[rule]) for rule in often)
     )
     return (
-        '<div class="scroll"><table class="tally"><caption class="hidden">Findings by rule</caption>'
-        "<thead><tr>"
+        '<div class="scroll"><table class="tally">'
+        '<caption class="hidden">Findings by rule</caption><thead><tr>'
         '<th scope="col" class="text">severity</th><th scope="col" class="text">rule</th>'
         f'<th scope="col">findings</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
@@ -119,16 +118,16 @@ def _article(finding: Finding, page: Rule | None, *, first: bool) -> str:
     doubt = f" ({sure.name.lower()} confidence)" if sure is not Confidence.HIGH else ""
     parts = [
         f'<article class="{kind}"{f" id={finding.rule}" if first else ""}><h4>'
-        f'<span class="badge">{kind}</span>{finding.rule} {escape(finding.name)}{doubt}</h4>',
-        f"<p><code>{escape(_place(finding.site))}</code></p>",
-        f"<p>{escape(one_line(finding.message))}</p>",
+        f'<span class="badge">{kind}</span>{finding.rule} {shown(finding.name)}{doubt}</h4>',
+        f"<p><code>{shown(_place(finding.site))}</code></p>",
+        f"<p>{shown(finding.message)}</p>",
     ]
     if finding.excerpts and finding.excerpts[0]:
-        parts.append(f"<pre><code>{escape(textwrap.dedent(finding.excerpts[0]))}</code></pre>")
+        parts.append(f"<pre><code>{block(finding.excerpts[0])}</code></pre>")
     if finding.cure:
-        parts.append(f"<p><b>Cure.</b> {escape(one_line(finding.cure))}</p>")
+        parts.append(f"<p><b>Cure.</b> {shown(finding.cure)}</p>")
     if finding.code:
-        parts.append(f"<pre><code>{escape(finding.code)}</code></pre>")
+        parts.append(f"<pre><code>{block(finding.code)}</code></pre>")
     parts.append(_places(finding.related))
     if page is not None:
         text = MarkdownIt("commonmark", {"html": False}).render(page.markdown)
@@ -142,7 +141,7 @@ def _places(sites: Iterable[Site]) -> str:
     places = list(dict.fromkeys(map(_place, sites)))
     if not places:
         return ""
-    items = "".join(f"<li><code>{escape(place)}</code></li>" for place in places)
+    items = "".join(f"<li><code>{shown(place)}</code></li>" for place in places)
     many = " open" if len(places) <= 3 else ""
     return f"<details{many}><summary>With it ({len(places):,})</summary><ul>{items}</ul></details>"
 
@@ -158,14 +157,13 @@ def _not_judged(report: Report) -> str:
     parts = []
     if report.unread:
         items = "".join(
-            f"<li><code>{escape(_place(u.site))}</code>: {escape(one_line(u.reason))}</li>"
+            f"<li><code>{shown(_place(u.site))}</code>: {shown(u.reason)}</li>"
             for u in report.unread
         )
         parts.append(f"<section><h2>Not judged</h2><ul>{items}</ul></section>")
     if report.stale:
         items = "".join(
-            f"<li><code>{escape(one_line(s.path))}</code>: {s.rule} "
-            f"{escape(one_line(s.place))}</li>"
+            f"<li><code>{shown(s.path)}</code>: {s.rule} {shown(s.place)}</li>"
             for s in report.stale
         )
         title = "Known from the baseline, and gone"

@@ -6,9 +6,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from html import escape
 
 from initaudit.finding import Forward, LayerReport, NetworkReport
+from initaudit.report.html.escaping import shown
 from initaudit.report.html.svg import histogram
 from initaudit.report.plain import one_line
 from initaudit.report.wording import number
@@ -76,7 +76,7 @@ def _item(layer: LayerReport, link: str, reach: Mapping[str, float], better: For
         return ""
     told = layer.activation or layer.op if layer.op == "activation" else layer.op
     return (
-        f'<li><b><a href="#{link}">{escape(name)}</a></b> <span class="soft">{escape(told)}</span>'
+        f'<li><b><a href="#{link}">{shown(name)}</a></b> <span class="soft">{shown(told)}</span>'
         f'<div class="pair">{pictures}</div></li>'
     )
 
@@ -91,7 +91,7 @@ def _signals(layer: LayerReport, name: str, reach: float, better: Forward | None
         words = f"{number(ends[0])} to {number(ends[1])}, std {number(forward.std)}"
         title = f"{name}: {what} from {words}"
         drawn = histogram(forward.histogram, ends, axis, kind, title)
-        yield f'<div>{drawn}<span class="soft">{what}: {words}</span></div>'
+        yield _captioned(drawn, f"{what}: {words}")
 
 
 def _weights(layer: LayerReport, name: str) -> str:
@@ -104,4 +104,10 @@ def _weights(layer: LayerReport, name: str) -> str:
     edge = max(map(abs, ends)) or 1.0
     title = f"{name}: weights from {words}"
     drawn = histogram(tensor.histogram, ends, (-edge, edge), 2, title)
-    return f'<div>{drawn}<span class="soft">weights: {escape(words)}</span></div>'
+    return _captioned(drawn, f"weights: {words}")
+
+
+def _captioned(drawn: str, words: str) -> str:
+    # A number is not broken at its sign or exponent.
+    whole = words.replace("-", "\N{NON-BREAKING HYPHEN}")
+    return f'<div>{drawn}<span class="soft">{shown(whole)}</span></div>'

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
 from initaudit.finding import Finding, LayerReport, NetworkReport
 from initaudit.report.checklist import answers
+from initaudit.report.html.escaping import shown
 from initaudit.report.html.histograms import histograms
 from initaudit.report.html.signal import signal_plot
 from initaudit.report.placing import worst_by_layer
@@ -31,7 +31,7 @@ def overview(network: NetworkReport, findings: Sequence[Finding], at: int) -> st
         f" ({network.name})" if network.name and network.name not in network.path else ""
     )
     badge = f'<span class="badge {network.verdict}">{network.verdict}</span>'
-    head = f'<h2 id="n{at}">{escape(title)} {badge}</h2>'
+    head = f'<h2 id="n{at}">{shown(title)} {badge}</h2>'
     return head + _origin(network) + _checklist(network, findings)
 
 
@@ -65,7 +65,7 @@ def _origin(network: NetworkReport) -> str:
     )
     under = network.measured_under
     more = f" Numbers are those under {under}: the activation is not known." if under else ""
-    return f"<p>{escape(text + more)}</p>"
+    return f"<p>{shown(text + more)}</p>"
 
 
 def _checklist(network: NetworkReport, findings: Sequence[Finding]) -> str:
@@ -79,9 +79,9 @@ def _checklist(network: NetworkReport, findings: Sequence[Finding]) -> str:
         )
         rules = " ".join(f'<a href="#{r}">{r}</a>' for r in answer.rules)
         rows.append(
-            f'<tr><th scope="row" class="text">{escape(answer.question)}</th>'
+            f'<tr><th scope="row" class="text">{shown(answer.question)}</th>'
             f'<td class="text"><b class="{kind}">{word}</b> {rules}</td>'
-            f'<td class="text wide">{escape(numbers)}</td></tr>'
+            f'<td class="text wide">{shown(numbers)}</td></tr>'
         )
     body = "".join(rows)
     return f'<h3>Checklist</h3><table class="checklist"><tbody>{body}</tbody></table>'
@@ -112,7 +112,7 @@ def _row(layer: LayerReport, worst: Severity | None, link: str) -> str:
     law = layer.law.label if layer.law else ""
     told = layer.activation or layer.op if layer.op == "activation" else layer.op
     texts = (one_line(layer.name), told, shape, law)
-    cells = [f'<td class="text">{escape(text)}</td>' for text in texts]
+    cells = [f'<td class="text">{shown(text)}</td>' for text in texts]
     numbers = (
         layer.gain,
         forward.std if forward else None,
@@ -124,7 +124,7 @@ def _row(layer: LayerReport, worst: Severity | None, link: str) -> str:
     )
     cells += [_cell(value) for value in numbers]
     badge = f'<span class="badge {kind}">{kind}</span>' if kind else ""
-    apart = f'<span class="soft">{escape(one_line(layer.apart))}</span>' if layer.apart else ""
+    apart = f'<span class="soft">{shown(layer.apart)}</span>' if layer.apart else ""
     return f'<tr id="{link}">{"".join(cells)}<td class="text">{badge} {apart}</td></tr>'
 
 
@@ -137,5 +137,5 @@ def _cell(value: float | None) -> str:
 def _listed(title: str, lines: Sequence[str]) -> str:
     if not lines:
         return ""
-    items = "".join(f"<li>{escape(one_line(line))}</li>" for line in lines)
+    items = "".join(f"<li>{shown(text)}</li>" for text in lines)
     return f"<h3>{title}</h3><ul>{items}</ul>"

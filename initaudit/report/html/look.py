@@ -53,7 +53,7 @@ border-radius:.25rem;padding:.25rem .5rem;max-width:100%}
 .histograms{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,23rem),1fr));
 gap:.75rem 1.25rem;list-style:none;padding:0;margin:0}
 .histograms li{min-width:0;font-size:.8125rem}
-.many li{content-visibility:auto;contain-intrinsic-size:auto 8rem}
+.histograms.many li{content-visibility:auto;contain-intrinsic-size:auto 8rem}
 .histograms b{overflow-wrap:anywhere}
 .pair{display:grid;grid-template-columns:repeat(3,1fr);gap:.25rem .75rem;line-height:1.35;
 margin-top:.25rem}
@@ -81,7 +81,7 @@ footer{margin-top:3rem;color:var(--soft);font-size:.875rem}
 padding:.35rem 0}.checklist th{border:0;padding:0}.checklist td{padding:0;white-space:normal}
 .checklist td.wide{grid-column:1/-1;width:auto;min-width:0;overflow-wrap:anywhere}}
 @media print{.readout,.keys+.soft{display:none}.many article{content-visibility:visible}
-.histograms li{content-visibility:visible}
+.histograms.many li{content-visibility:visible}
 body{max-width:none;padding:0}.filter{display:none}section{break-inside:auto}
 article,.histograms li{break-inside:avoid}.scroll{overflow:visible}.plot svg{min-width:0}}
 """
@@ -126,15 +126,18 @@ function filtered(input, items) {
   });
 }
 // A link to what a filter hides shows it.
-addEventListener('hashchange', () => {
+const reveal = () => {
   const target = document.getElementById(location.hash.slice(1));
-  if (!target || !target.hidden) return;
-  for (const input of document.querySelectorAll('input[type=search]')) {
+  if (!target) return;
+  if (target.hidden) for (const input of document.querySelectorAll('input[type=search]')) {
     input.value = '';
     input.dispatchEvent(new Event('input'));
   }
+  if (target.tagName === 'TR') target.tabIndex = -1;
+  target.focus();
   target.scrollIntoView();
-});
+};
+addEventListener('hashchange', reveal);
 for (const plot of document.querySelectorAll('.plot')) {
   const svg = plot.querySelector('svg'), readout = plot.nextElementSibling, stops = new Map();
   for (const link of svg.querySelectorAll('a')) {
@@ -170,7 +173,10 @@ for (const plot of document.querySelectorAll('.plot')) {
     'aria-valuemax': all.length, 'aria-valuenow': 1, 'aria-valuetext': words(all[0]),
   };
   for (const [name, value] of Object.entries(named)) plot.setAttribute(name, value);
-  const go = () => { location.hash = all[at].href; };
+  const go = () => {
+    if (location.hash === all[at].href) reveal();
+    else location.hash = all[at].href;
+  };
   svg.addEventListener('pointermove', (event) => show(nearest(event)));
   svg.addEventListener('click', (event) => {
     event.preventDefault();

@@ -20,7 +20,9 @@ def signal_plot(network: NetworkReport, at: int) -> str:
     layers = network.layers
     sums = sum(x.op == "add" and x.forward is not None for x in layers)
     stream = sums >= _FEWEST
-    forward, backward, better = [], [], []
+    forward: list[Point] = []
+    backward: list[Point] = []
+    better: list[Point] = []
     for depth, layer in enumerate(layers):
         link, name = f"n{at}l{depth}", one_line(layer.name)
         aside = stream and layer.op != "add"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
+from initaudit.report.html.escaping import shown
 from initaudit.report.wording import number
 
 WIDTH, HEIGHT = 960, 330
@@ -78,7 +78,7 @@ def plot(lines: Sequence[Line], title: str) -> str:
     parts += [_dots(line, place, radius) for line in lines if not line.dashed]
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="group" '
-        f'aria-label="{escape(title)}">{"".join(parts)}</svg>'
+        f'aria-label="{shown(title)}">{"".join(parts)}</svg>'
     )
 
 
@@ -146,8 +146,8 @@ def _dots(line: Line, place: Place, radius: float) -> str:
         kind = f"f{line.kind}" + " zero" * _zero(point) + " aside" * point.aside
         r = max(radius * 0.6, 1.4) if point.aside else radius
         parts.append(
-            f'<a href="#{point.link}" tabindex="-1"><title>{escape(point.name)}: '
-            f'{escape(point.label)}</title><circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" '
+            f'<a href="#{point.link}" tabindex="-1"><title>{shown(point.name)}: '
+            f'{shown(point.label)}</title><circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" '
             f'r="{r:g}"/></a>'
         )
     return "".join(parts)
@@ -180,7 +180,7 @@ def histogram(
     tick = f"M{zero:.1f} {_TALL:g}v4" if 0.0 <= zero <= _WIDE else ""
     return (
         f'<svg viewBox="0 0 {_WIDE:g} {_TALL + 5:g}" width="{_WIDE:g}" height="{_TALL + 5:g}" '
-        f'role="img" aria-label="{escape(title)}"><path class="f{kind}" d="{drawn}"/>'
+        f'role="img" aria-label="{shown(title)}"><path class="f{kind}" d="{drawn}"/>'
         f'<path class="grid" d="M0 {_TALL + 0.5:g}H{_WIDE:g}{tick}"/></svg>'
     )
 
