@@ -8,7 +8,7 @@ from initaudit.comparing import Compared
 from initaudit.comparing.text import headline, number_of
 from initaudit.finding import Finding
 from initaudit.report.html.escaping import shown
-from initaudit.report.html.look import SCRIPT, STYLE
+from initaudit.report.html.look import POLICY, SCRIPT, STYLE
 from initaudit.report.plain import sentence
 
 _COLUMNS = ("tensor", "std before", "std after", "ratio", "moved by", "cosine")
@@ -18,6 +18,13 @@ def render(compared: Compared, first: str, second: str) -> str:
     """Return the page: the sentence, findings that came and went, and a table of all tensors."""
     told = headline(compared)
     kind = compared.came[0].severity.name.lower() if compared.came else "clean"
+    if compared.failed:
+        kind = "error"
+    unread = "".join(
+        f"<li><code>{shown(u.site.path)}</code>: {shown(u.reason)}</li>" for u in compared.unread
+    )
+    if unread:
+        unread = f"<section><h2>Not judged</h2><ul>{unread}</ul></section>"
     names = "".join(
         f"<h3>{title}</h3><p>{', '.join(f'<code>{shown(x)}</code>' for x in held)}</p>"
         for title, held in (
@@ -35,14 +42,16 @@ def render(compared: Compared, first: str, second: str) -> str:
             ("Findings that stayed", compared.stayed),
         )
     )
+    table = _table(compared) if compared.moved else ""
     files = f"<code>{shown(first)}</code> and <code>{shown(second)}</code>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>initaudit compare: {shown(told)}</title><style>{STYLE}</style></head><body>"
         f'<h1>initaudit compare</h1><p class="verdict {kind}">{shown(told)}.</p><p>{files}</p>'
-        f"<main>{findings}{names}{_table(compared)}</main><script>{SCRIPT}</script></body></html>\n"
+        f"<main>{unread}{findings}{names}{table}</main><script>{SCRIPT}</script></body></html>\n"
     )
 
 

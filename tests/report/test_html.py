@@ -158,7 +158,7 @@ def marks(drawn: str) -> list[str]:
     [
         ((3.0, 4.0), ["1", "10"]),
         ((1e-3, 1.0), ["0.001", "0.01", "0.1", "1"]),
-        ((1e-24, 1.0), ["1e-24", "1e-20", "1e-16", "1e-12", "1e-8", "1e-4", "1"]),
+        ((1e-23, 1.0), ["1e-24", "1e-20", "1e-16", "1e-12", "1e-8", "1e-4", "1"]),
         ((5e-324, 1.7e308), None),
         ((0.0, 1.0), ["1", "10", "0"]),
         ((0.0, 0.0), ["1", "10", "0"]),
@@ -200,6 +200,17 @@ def test_layers_of_one_role_share_an_axis() -> None:
     assert 0 < len(narrow) < len(ends) == 10
     spike = r'aria-label="(layers\.\d): activations[^"]*"><path class="f0" d="M\d+\.\d 60V0h2V60z"'
     assert re.findall(spike, histograms(found, 0)) == narrow
+
+
+def test_layers_of_another_role_have_another_axis() -> None:
+    layers = [
+        plain(f"h.{i}.{role}", "linear", replace(forward(edge / 2), low=-edge, high=edge), 1.0)
+        for i in range(2)
+        for role, edge in (("up", 4.0), ("down", 0.004))
+    ]
+    text = histograms(network("a", layers, "clean"), 0)
+    assert len(re.findall(r'aria-label="h\.\d\.down', text)) == 2
+    assert "h2V60z" not in text
 
 
 def test_residual_networks_are_drawn_along_their_stream() -> None:
