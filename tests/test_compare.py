@@ -105,6 +105,41 @@ def test_broken_and_zero_values_have_no_cosine(folder: Path) -> None:
     assert (zero.cosine, zero.after) == (None, 0.0)
 
 
+def test_where_one_fails_no_finding_came_or_went(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faulty, broken = FIXTURES / "too-small-tanh", folder / "broken.safetensors"
+    broken.write_bytes(b"junk")
+    for pair in ((faulty, broken), (broken, faulty)):
+        found = compare(*pair, Options())
+        assert found.failed
+        assert (found.came, found.went, found.stayed, found.moved) == ((), (), (), ())
+        for form in ("text", "json", "html"):
+            seen = run(capsys, "compare", *pair, "--output-format", form)
+            assert seen.code == 2
+            assert "not a safetensors file" in seen.out
+            assert "IA103" not in seen.out
+
+
+def test_the_text_tells_ratio_distance_and_cosine(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(folder, layers_1=0.25)
+    seen = run(capsys, "compare", folder / "a", folder / "b", "--fail-on", "error")
+    head, row = (line.split() for line in seen.out.splitlines()[2:4])
+    assert head == ["tensor", "std", "before", "std", "after", "ratio", "moved", "by", "cosine"]
+    assert row[0] == "layers.1.weight"
+    assert row[3:] == ["0.25", "0.75", "1"]
+
+
+def test_the_same_pair_gives_the_same_page(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(folder, layers_1=0.5)
+    ask = ("compare", folder / "a", folder / "b", "--output-format", "html")
+    assert run(capsys, *ask).out == run(capsys, *ask).out
+
+
 @pytest.mark.parametrize("absent", ["first", "second"])
 def test_what_cannot_be_read_is_one_line(
     absent: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -114,4 +149,5 @@ def test_what_cannot_be_read_is_one_line(
     seen = run(capsys, "compare", *paths)
     assert seen.code == 2
     assert "no such file" in seen.out + seen.err
+    assert "moved" not in seen.out
     assert "Traceback" not in seen.out + seen.err

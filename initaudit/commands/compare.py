@@ -78,7 +78,7 @@ def compare(
         style = terminal.style(to_file=output_file is not None, verbose=verbose, quiet=False)
         text = plain.render(found, style)
     write(text, output_file)
-    if found.before.failed or found.after.failed:
+    if found.failed:
         return FAILED
     worst = max((f.severity for f in found.came), default=None)
     return FOUND if worst is not None and worst >= Severity[fail_on.upper()] else CLEAN

@@ -52,6 +52,7 @@ class Moved:
 class Compared:
     """What became of the first checkpoint in the second.
 
+    Nothing is compared where one of the two ``failed``, which ``unread`` tells.
     ``came`` and ``went`` are findings of one alone, ``stayed`` those of both; ``reshaped`` are
     tensors of one name and two shapes.
     """
@@ -67,6 +68,11 @@ class Compared:
     stayed: tuple[Finding, ...]
     unread: tuple[Unread, ...]
 
+    @property
+    def failed(self) -> bool:
+        """Whether one of the two could not be judged."""
+        return self.before.failed or self.after.failed
+
 
 def compare(first: Path, second: Path, options: Options) -> Compared:
     """Audit two checkpoints and lay them side by side.
@@ -78,10 +84,11 @@ def compare(first: Path, second: Path, options: Options) -> Compared:
     before, after = (
         audit_files([Input(path, named=True)], options, rules) for path in (first, second)
     )
-    came, went, stayed = _findings(before.findings, after.findings)
     unread = (*before.unread, *after.unread)
     if before.failed or after.failed:
-        return Compared(before, after, (), (), (), (), came, went, stayed, unread)
+        # Findings of one alone would look as if they came or went.
+        return Compared(before, after, (), (), (), (), (), (), (), unread)
+    came, went, stayed = _findings(before.findings, after.findings)
     old, new = ({x.name: x for x in read_checkpoint(path).arrays} for path in (first, second))
     both = [name for name in old if name in new]
     even = [name for name in both if old[name].shape == new[name].shape]

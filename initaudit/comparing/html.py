@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from initaudit.comparing import Compared
 from initaudit.comparing.text import headline, number_of
 from initaudit.finding import Finding
-from initaudit.report.html.look import SCRIPT, STYLE
-from initaudit.report.plain import one_line, sentence
+from initaudit.report.html.escaping import shown
+from initaudit.report.html.look import POLICY, SCRIPT, STYLE
+from initaudit.report.plain import sentence
 
 _COLUMNS = ("tensor", "std before", "std after", "ratio", "moved by", "cosine")
 
@@ -18,8 +18,15 @@ def render(compared: Compared, first: str, second: str) -> str:
     """Return the page: the sentence, findings that came and went, and a table of all tensors."""
     told = headline(compared)
     kind = compared.came[0].severity.name.lower() if compared.came else "clean"
+    if compared.failed:
+        kind = "error"
+    unread = "".join(
+        f"<li><code>{shown(u.site.path)}</code>: {shown(u.reason)}</li>" for u in compared.unread
+    )
+    if unread:
+        unread = f"<section><h2>Not judged</h2><ul>{unread}</ul></section>"
     names = "".join(
-        f"<h3>{title}</h3><p>{', '.join(f'<code>{escape(one_line(x))}</code>' for x in held)}</p>"
+        f"<h3>{title}</h3><p>{', '.join(f'<code>{shown(x)}</code>' for x in held)}</p>"
         for title, held in (
             ("Only in the first", compared.lost),
             ("Only in the second", compared.gained),
@@ -35,14 +42,16 @@ def render(compared: Compared, first: str, second: str) -> str:
             ("Findings that stayed", compared.stayed),
         )
     )
-    files = f"<code>{escape(one_line(first))}</code> and <code>{escape(one_line(second))}</code>"
+    table = _table(compared) if compared.moved else ""
+    files = f"<code>{shown(first)}</code> and <code>{shown(second)}</code>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
-        f"<title>initaudit compare: {escape(told)}</title><style>{STYLE}</style></head><body>"
-        f'<h1>initaudit compare</h1><p class="verdict {kind}">{escape(told)}.</p><p>{files}</p>'
-        f"<main>{findings}{names}{_table(compared)}</main><script>{SCRIPT}</script></body></html>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f"<title>initaudit compare: {shown(told)}</title><style>{STYLE}</style></head><body>"
+        f'<h1>initaudit compare</h1><p class="verdict {kind}">{shown(told)}.</p><p>{files}</p>'
+        f"<main>{unread}{findings}{names}{table}</main><script>{SCRIPT}</script></body></html>\n"
     )
 
 
@@ -51,8 +60,8 @@ def _findings(title: str, findings: Sequence[Finding]) -> str:
         return ""
     items = "".join(
         f'<article class="{f.severity.name.lower()}"><h4><span class="badge">'
-        f"{f.severity.name.lower()}</span>{f.rule} {escape(f.name)}</h4>"
-        f"<p>{escape(sentence(f))}</p></article>"
+        f"{f.severity.name.lower()}</span>{f.rule} {shown(f.name)}</h4>"
+        f"<p>{shown(sentence(f))}</p></article>"
         for f in findings
     )
     return f"<section><h2>{title}</h2>{items}</section>"
@@ -69,7 +78,7 @@ def _table(compared: Compared) -> str:
         cells = "".join(
             f'<td data-v="{"" if v is None else f"{v:.9g}"}">{number_of(v)}</td>' for v in values
         )
-        rows.append(f'<tr><td class="text">{escape(one_line(one.name))}</td>{cells}</tr>')
+        rows.append(f'<tr><td class="text">{shown(one.name)}</td>{cells}</tr>')
     return (
         '<section><h2>Tensors</h2><p class="filter"><label for="filter">Filter </label>'
         '<input id="filter" type="search" autocomplete="off"> '

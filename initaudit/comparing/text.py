@@ -36,6 +36,8 @@ def render(compared: Compared, style: Style) -> str:
 
 def headline(compared: Compared) -> str:
     """Return the comparison in one sentence."""
+    if compared.failed:
+        return "Not compared: a checkpoint could not be judged"
     moved = sum(not one.same for one in compared.moved)
     came, went = (count(len(x), "finding") for x in (compared.came, compared.went))
     tensors = count(len(compared.moved), "tensor")
@@ -53,10 +55,10 @@ def _table(moved: Sequence[Moved], style: Style) -> list[str]:
     shown = changed if style.verbose else changed[:MOST]
     if not shown:
         return []
-    head = ("tensor", "std before", "std after", "moved by", "cosine")
+    head = ("tensor", "std before", "std after", "ratio", "moved by", "cosine")
     rows: list[Sequence[str]] = [head]
     for one in shown:
-        values = (one.before, one.after, one.distance, one.cosine)
+        values = (one.before, one.after, one.ratio, one.distance, one.cosine)
         rows.append((name(one.name, style), *map(number_of, values)))
     widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
     lines = []

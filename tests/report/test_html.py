@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
 import time
+import unicodedata
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,9 +19,12 @@ import pytest
 import initaudit
 from initaudit.finding import Report
 from initaudit.report import FORMATS, Style
+from initaudit.report.html.histograms import histograms
+from initaudit.report.html.signal import signal_plot
+from initaudit.report.html.svg import Line, Point, histogram, plot
 from initaudit.rulebook import load
 from tests.command import FIXTURES
-from tests.report.conftest import vanishing
+from tests.report.conftest import forward, hostile, network, plain, vanishing
 
 STYLE = Style(width=80, colour=False)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -89,7 +94,7 @@ def test_it_says_what_the_report_says() -> None:
     (network,) = report.networks
     rows = re.findall(r'<tr id="n0l\d+">', text)
     assert len(rows) == len(network.layers)
-    points = re.findall(r'<a href="#n0l(\d+)"><title>', text)
+    points = re.findall(r'<a href="#n0l(\d+)" tabindex="-1"><title>', text)
     assert {int(at) for at in points} == set(range(len(network.layers)))
     assert text.count('role="img"') >= len(network.layers)
 
@@ -123,6 +128,104 @@ def test_names_of_an_input_are_only_text() -> None:
     assert "<script>alert" not in text
     assert "<b>\x1b" not in text
     Page(text)
+
+
+def test_nothing_of_an_input_moves_or_turns_what_is_read() -> None:
+    text = page(hostile())
+    odd = {c for c in text if unicodedata.category(c) in {"Cc", "Cf", "Cs"}}
+    assert odd <= {"\n"}
+    assert "\\u202e" in text
+    Page(text)
+
+
+def test_code_keeps_its_lines_and_indent() -> None:
+    report = vanishing()
+    code = "    if x < 1:\n        y()\x1b"
+    text = page(replace(report, findings=(replace(report.findings[0], code=code),)))
+    assert "<pre><code>if x &lt; 1:\n    y()\\x1b</code></pre>" in text
+
+
+def points(*values: float | None, aside: bool = False) -> list[Point]:
+    return [Point(i, v, f"l{i}", "told", f"n0l{i}", aside) for i, v in enumerate(values)]
+
+
+def marks(drawn: str) -> list[str]:
+    return re.findall(r'text-anchor="end">([^<]*)<', drawn)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((3.0, 4.0), ["1", "10"]),
+        ((1e-3, 1.0), ["0.001", "0.01", "0.1", "1"]),
+        ((1e-23, 1.0), ["1e-24", "1e-20", "1e-16", "1e-12", "1e-8", "1e-4", "1"]),
+        ((5e-324, 1.7e308), None),
+        ((0.0, 1.0), ["1", "10", "0"]),
+        ((0.0, 0.0), ["1", "10", "0"]),
+    ],
+)
+def test_marks_are_whole_powers_of_ten(
+    values: tuple[float, ...], expected: list[str] | None
+) -> None:
+    found = marks(plot([Line(0, points(*values))], "t"))
+    assert len(found) <= 9
+    if expected is not None:
+        assert found == expected
+
+
+def test_what_is_not_finite_is_not_drawn_and_breaks_the_line() -> None:
+    drawn = plot([Line(0, points(1.0, math.nan, math.inf, 2.0, None))], "t")
+    assert drawn.count("<circle") == 2
+    assert re.search(r'class="s0"[^>]* d="M[\d. ]+M[\d. ]+"', drawn)
+    assert plot([Line(0, points(None, math.nan))], "t") == ""
+
+
+def test_a_histogram_is_one_outline_or_one_spike() -> None:
+    two = histogram((4, 0, 0, 4), (-1.0, 1.0), (-1.0, 1.0), 0, "t")
+    assert 'd="M0.0 60V0H40.0V60H80.0H120.0V0H160.0V60z"' in two
+    spike = histogram((1, 2, 1), (-1e-9, 1e-9), (-1.0, 1.0), 0, "t")
+    assert 'd="M79.0 60V0h2V60z"' in spike
+
+
+def test_layers_of_one_role_share_an_axis() -> None:
+    found = audited("too-small-tanh").networks[0]
+    ends = {
+        x.name: (x.forward.low or 0.0, x.forward.high or 0.0)
+        for x in found.layers
+        if re.fullmatch(r"layers\.\d", x.name) and x.forward is not None
+    }
+    most = max(max(map(abs, both)) for both in ends.values())
+    # 160 units wide from -most to most; below two units it is a spike.
+    narrow = [name for name, (low, high) in ends.items() if (high - low) / (2 * most) * 160 < 2]
+    assert 0 < len(narrow) < len(ends) == 10
+    spike = r'aria-label="(layers\.\d): activations[^"]*"><path class="f0" d="M\d+\.\d 60V0h2V60z"'
+    assert re.findall(spike, histograms(found, 0)) == narrow
+
+
+def test_layers_of_another_role_have_another_axis() -> None:
+    layers = [
+        plain(f"h.{i}.{role}", "linear", replace(forward(edge / 2), low=-edge, high=edge), 1.0)
+        for i in range(2)
+        for role, edge in (("up", 4.0), ("down", 0.004))
+    ]
+    text = histograms(network("a", layers, "clean"), 0)
+    assert len(re.findall(r'aria-label="h\.\d\.down', text)) == 2
+    assert "h2V60z" not in text
+
+
+def test_residual_networks_are_drawn_along_their_stream() -> None:
+    layers = []
+    for i in range(3):
+        layers.append(plain(f"h.{i}.branch", "linear", forward(0.001), 1.0))
+        layers.append(plain(f"h.{i}.sum", "add", forward(1.0 + i), 2.0))
+    stream = signal_plot(network("a", layers, "clean"), 0)
+    assert "follow the residual stream" in stream
+    assert stream.count(" aside") == 6
+    (line,) = re.findall(r'class="s0"[^>]* d="M([^"]*)"', stream)
+    assert line.count("L") == 2
+    fewer = signal_plot(network("a", layers[:4], "clean"), 0)
+    assert "residual stream" not in fewer
+    assert " aside" not in fewer
 
 
 def test_the_same_report_gives_the_same_bytes() -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
 
-from initaudit.finding import Finding, Forward, LayerReport, NetworkReport
+from initaudit.finding import Finding, LayerReport, NetworkReport
 from initaudit.report.checklist import answers
-from initaudit.report.html.svg import Point, histogram, plot
+from initaudit.report.html.escaping import shown
+from initaudit.report.html.histograms import histograms
+from initaudit.report.html.signal import signal_plot
 from initaudit.report.placing import worst_by_layer
 from initaudit.report.plain import one_line
 from initaudit.report.wording import number
 from initaudit.rulebook import Severity
 
-_BOUNDED: Mapping[str, tuple[float, float]] = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
-_MANY = 100
-"""Layers beyond which those out of sight are laid out when they are reached."""
 _COLUMNS = (
     ("layer", True), ("operation", True), ("shape", True), ("initialiser", True), ("gain", False),
     ("std", False), ("saturated", False), ("dead", False), ("effective rank", False),
@@ -24,18 +22,31 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def network_section(network: NetworkReport, findings: Sequence[Finding], at: int) -> str:
-    """Return the section of one network; ``at`` is its place in the report."""
+def overview(network: NetworkReport, findings: Sequence[Finding], at: int) -> str:
+    """Return the name of the network, what it is taken for, and the checklist.
+
+    ``at`` is its place in the report.
+    """
     title = one_line(network.path) + (
         f" ({network.name})" if network.name and network.name not in network.path else ""
     )
+    badge = f'<span class="badge {network.verdict}">{network.verdict}</span>'
+    head = f'<h2 id="n{at}">{shown(title)} {badge}</h2>'
+    return head + _origin(network) + _checklist(network, findings)
+
+
+def network_section(
+    network: NetworkReport, findings: Sequence[Finding], at: int, *, told: bool
+) -> str:
+    """Return the section of one network; ``at`` is its place in the report.
+
+    ``told`` leaves out the overview, where the page has it already.
+    """
     parts = [
-        f'<section id="n{at}"><h2>{escape(title)} '
-        f'<span class="badge {network.verdict}">{network.verdict}</span></h2>',
-        _origin(network),
-        _checklist(network, findings),
-        _signal(network, at),
-        _histograms(network, at),
+        "<section>",
+        "<h2>Measured</h2>" if told else overview(network, findings, at),
+        signal_plot(network, at),
+        histograms(network, at),
         _table(network, findings, at),
         _listed("Assumed", network.assumptions),
         _listed("Where the signal stops", [f"{x}: {why}" for x, why in network.stopped]),
@@ -54,7 +65,7 @@ def _origin(network: NetworkReport) -> str:
     )
     under = network.measured_under
     more = f" Numbers are those under {under}: the activation is not known." if under else ""
-    return f"<p>{escape(text + more)}</p>"
+    return f"<p>{shown(text + more)}</p>"
 
 
 def _checklist(network: NetworkReport, findings: Sequence[Finding]) -> str:
@@ -68,92 +79,12 @@ def _checklist(network: NetworkReport, findings: Sequence[Finding]) -> str:
         )
         rules = " ".join(f'<a href="#{r}">{r}</a>' for r in answer.rules)
         rows.append(
-            f'<tr><th scope="row" class="text">{escape(answer.question)}</th>'
+            f'<tr><th scope="row" class="text">{shown(answer.question)}</th>'
             f'<td class="text"><b class="{kind}">{word}</b> {rules}</td>'
-            f'<td class="text wide">{escape(numbers)}</td></tr>'
+            f'<td class="text wide">{shown(numbers)}</td></tr>'
         )
     body = "".join(rows)
-    return f'<h3>Checklist</h3><div class="scroll"><table><tbody>{body}</tbody></table></div>'
-
-
-def _signal(network: NetworkReport, at: int) -> str:
-    forward, backward = [], []
-    for depth, layer in enumerate(network.layers):
-        link = f"n{at}l{depth}"
-        ahead = layer.forward.std if layer.forward else None
-        back = layer.backward.std if layer.backward else None
-        name = one_line(layer.name)
-        forward.append(Point(depth, ahead, f"{name}: activations {_shown(ahead)}", link))
-        backward.append(Point(depth, back, f"{name}: gradients {_shown(back)}", link))
-    drawn = plot((forward, backward), "Standard deviation of activations and gradients by depth")
-    if not drawn:
-        return ""
-    ratios = (("signal", network.forward_ratio), ("gradient", network.backward_ratio))
-    told = ", ".join(f"{what} power x{_shown(v)}" for what, v in ratios if v is not None)
-    return (
-        '<h3>Signal through the network</h3><p><span class="key key0"></span>activations '
-        '<span class="key key1"></span>gradients; standard deviation, log scale. '
-        f"A point leads to its layer.{f' From end to end: {told}.' if told else ''}</p>"
-        f'<div class="scroll plot">{drawn}</div>'
-    )
-
-
-def _histograms(network: NetworkReport, at: int) -> str:
-    held = [(i, x) for i, x in enumerate(network.layers) if x.forward or x.tensor]
-    seen = [x.forward for _, x in held if x.forward and _finite(x.forward)]
-    if not held:
-        return ""
-    seen += [f for f in network.suggested.values() if _finite(f)]
-    most = max((max(abs(f.low or 0.0), abs(f.high or 0.0)) for f in seen), default=1.0)
-    held_up = network.suggested
-    items = "".join(_item(layer, i, at, most, held_up.get(layer.name)) for i, layer in held)
-    beside = (
-        '<span class="key key1"></span>activations under the suggested initialiser, on the same '
-        "axis; "
-        if held_up
-        else ""
-    )
-    return (
-        "<h3>Activations and weights by layer</h3><p>In the order of the network. "
-        '<span class="key key0"></span>activations, on one axis for all layers of a kind, so that '
-        f'a signal that shrinks shows as a spike; {beside}<span class="key key2"></span>weights, '
-        "each on its own axis. Heights are square roots.</p>"
-        f'<ol class="histograms{" many" * (len(held) > _MANY)}">{items}</ol>'
-    )
-
-
-def _item(layer: LayerReport, i: int, at: int, most: float, better: Forward | None) -> str:
-    name = one_line(layer.name)
-    parts = [f'<b><a href="#n{at}l{i}">{escape(name)}</a></b> <span class="soft">{layer.op}</span>']
-    pair = []
-    for forward, kind, what in ((layer.forward, 0, "activations"), (better, 1, "suggested")):
-        if forward is None or not _finite(forward) or not forward.histogram:
-            continue
-        low, high = forward.low or 0.0, forward.high or 0.0
-        axis = _BOUNDED.get(layer.activation or "") if layer.op == "activation" else None
-        words = f"{number(low)} to {number(high)}, std {_shown(forward.std)}"
-        title = f"{name}: {what} from {words}"
-        reach = axis or (-most, most)
-        drawn = histogram(forward.histogram, (low, high), reach, kind, title)
-        pair.append(f'<div>{drawn}<span class="soft">{words}</span></div>')
-    tensor = layer.tensor
-    if tensor is not None and tensor.histogram and tensor.minimum is not None:
-        low, high = tensor.minimum, tensor.maximum or 0.0
-        law = layer.law.label if layer.law else "no named initialiser"
-        words = f"{number(low)} to {number(high)}: {law}"
-        edge = max(abs(low), abs(high)) or 1.0
-        drawn = histogram(
-            tensor.histogram, (low, high), (-edge, edge), 2, f"{name}: weights from {words}"
-        )
-        pair.append(f'<div>{drawn}<span class="soft">{escape(words)}</span></div>')
-    if not pair:
-        return ""
-    return f'<li>{parts[0]}<div class="pair">{"".join(pair)}</div></li>'
-
-
-def _finite(forward: Forward) -> bool:
-    ends = (forward.low, forward.high)
-    return all(end is not None and math.isfinite(end) for end in ends)
+    return f'<h3>Checklist</h3><table class="checklist"><tbody>{body}</tbody></table>'
 
 
 def _table(network: NetworkReport, findings: Sequence[Finding], at: int) -> str:
@@ -181,7 +112,7 @@ def _row(layer: LayerReport, worst: Severity | None, link: str) -> str:
     law = layer.law.label if layer.law else ""
     told = layer.activation or layer.op if layer.op == "activation" else layer.op
     texts = (one_line(layer.name), told, shape, law)
-    cells = [f'<td class="text">{escape(text)}</td>' for text in texts]
+    cells = [f'<td class="text">{shown(text)}</td>' for text in texts]
     numbers = (
         layer.gain,
         forward.std if forward else None,
@@ -193,22 +124,18 @@ def _row(layer: LayerReport, worst: Severity | None, link: str) -> str:
     )
     cells += [_cell(value) for value in numbers]
     badge = f'<span class="badge {kind}">{kind}</span>' if kind else ""
-    apart = f'<span class="soft">{escape(one_line(layer.apart))}</span>' if layer.apart else ""
+    apart = f'<span class="soft">{shown(layer.apart)}</span>' if layer.apart else ""
     return f'<tr id="{link}">{"".join(cells)}<td class="text">{badge} {apart}</td></tr>'
 
 
 def _cell(value: float | None) -> str:
     known = value is not None and math.isfinite(value)
     sort = f"{value:.9g}" if known else ""
-    return f'<td data-v="{sort}">{_shown(value) if value is not None else ""}</td>'
-
-
-def _shown(value: float | None) -> str:
-    return "not measured" if value is None else number(value)
+    return f'<td data-v="{sort}">{number(value) if value is not None else ""}</td>'
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:
     if not lines:
         return ""
-    items = "".join(f"<li>{escape(one_line(line))}</li>" for line in lines)
+    items = "".join(f"<li>{shown(text)}</li>" for text in lines)
     return f"<h3>{title}</h3><ul>{items}</ul>"
