@@ -143,7 +143,7 @@ class File:
     @cached_property
     def strings(self) -> frozenset[str]:
         """Every string of the file."""
-        return frozenset(c.value for c in self.module.constants if isinstance(c.value, str))
+        return frozenset([c.value for c in self.module.constants if type(c.value) is str])
 
     @cached_property
     def _classes_by_name(self) -> Mapping[str, list[Class]]:

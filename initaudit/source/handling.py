@@ -18,6 +18,7 @@ _OVER_ALL = frozenset(
         "named_children", "state_dict", "load_state_dict", "to_empty", "__dict__", "_parameters",
     }
 )  # fmt: skip
+_REACHING = frozenset({ast.Attribute, ast.Subscript, ast.Call})
 _ASKING = frozenset({"isinstance", "type", "id", "len", "print", "repr", "hasattr", "getattr"})
 
 
@@ -87,15 +88,17 @@ def held(file: File) -> dict[str, frozenset[str]]:
 def _held(file: File, owner: Class) -> frozenset[str]:
     words = set(owner.attributes)
     for call in file.module.calls_by_class.get(owner.node, ()):
+        function = file.module.enclosing[call][0]
+        if function is not None and function.name in {"forward", "__call__"}:
+            continue
         places = [*call.args, *(k.value for k in call.keywords)]
         if isinstance(call.func, ast.Attribute):
             places.append(call.func.value)
         for place in places:
-            chain = dotted(place)
+            # A bare name or a number is no attribute.
+            chain = dotted(place) if type(place) in _REACHING else ()
             if len(chain) > 1 and chain[0] == "self":
-                function = file.module.function(call)
-                if function is None or function.name not in {"forward", "__call__"}:
-                    words.add(chain[1])
+                words.add(chain[1])
     return frozenset(words)
 
 

@@ -117,6 +117,14 @@ class Module:
         return found
 
     @cached_property
+    def assigns_by_function(self) -> Mapping[Function | None, list[ast.Assign | ast.AnnAssign]]:
+        """The assignments right in each function; under None those outside of all."""
+        found: dict[Function | None, list[ast.Assign | ast.AnnAssign]] = {}
+        for node in self.assigns:
+            found.setdefault(self.enclosing[node][0], []).append(node)
+        return found
+
+    @cached_property
     def calls_by_class(self) -> Mapping[ast.ClassDef | None, list[ast.Call]]:
         """The calls within each class; under None those outside of all."""
         found: dict[ast.ClassDef | None, list[ast.Call]] = {}

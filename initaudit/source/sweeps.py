@@ -205,11 +205,11 @@ def _looped(file: File, by_holder: Mapping[Holder, tuple[Write, ...]]) -> Iterat
                 yield Sweep(loop, root, by_holder[loop])
     if not loops:
         return
-    for call in file.module.calls:
-        if len(call.args) != 1 or not isinstance(call.args[0], ast.Name):
+    for statement in file.module.statements:
+        call = statement.value
+        if not isinstance(call, ast.Call) or len(call.args) != 1:
             continue
-        statement = file.module.parents.get(call)
-        if not isinstance(statement, ast.Expr):
+        if not isinstance(call.args[0], ast.Name):
             continue
         around = file.module.parents.get(statement)
         if isinstance(around, ast.For) and around in loops and call.args[0].id == loops[around][1]:

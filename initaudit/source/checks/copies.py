@@ -14,7 +14,6 @@ from initaudit.source.module import Function, arguments
 from initaudit.source.traits import (
     called,
     initialised_again,
-    last_word,
     parametric,
     reaches_container,
 )
@@ -35,9 +34,7 @@ def identical_clones(subject: File, limits: Limits) -> Iterator[Hit]:
         return
     helpers = {name for f in subject.module.functions if (name := _is_cloner(subject, f))}
     names = {*helpers, "TransformerEncoder", "TransformerDecoder", "_get_clones"}
-    for call in subject.module.calls:
-        if last_word(call) not in names:
-            continue
+    for call in (c for word in sorted(names) for c in subject.module.calls_by_word.get(word, ())):
         found = _stack(subject, call, helpers)
         if found is not None:
             yield from _clones(subject, call, *found)
@@ -119,9 +116,8 @@ def value_of(file: File, expr: ast.expr) -> ast.expr:
     function = file.module.function(expr)
     found = [
         one.value
-        for one in file.module.assigns
-        if one.value is not None and file.module.function(one) is function
-        and any(dotted(t) == words for t in _targets(one))
+        for one in file.module.assigns_by_function.get(function, ())
+        if one.value is not None and any(dotted(t) == words for t in _targets(one))
     ]  # fmt: skip
     return found[0] if len(found) == 1 else expr
 

@@ -14,7 +14,7 @@ from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
 from initaudit.source.parents import Parents
-from initaudit.source.traits import called, has_weights, last_word, method_of
+from initaudit.source.traits import called, has_weights, method_of
 
 _WEIGHT = re.compile(
     r"^(?:w|b|u|v)\d*$|^(?:w|b)_|weight|kernel|param|embed|theta|matrix|dense|linear|conv|proj"
@@ -197,9 +197,7 @@ def _branch(parents: Parents, statement: ast.stmt) -> str | None:
 @check("IA423", "draw")
 def seed_in_constructor(subject: File, limits: Limits) -> Iterator[Hit]:
     """A seed set while a module is made: each member of an ensemble gets the same weights."""
-    for call in subject.module.calls:
-        if last_word(call) not in _LAST:
-            continue
+    for call in (c for word in sorted(_LAST) for c in subject.module.calls_by_word.get(word, ())):
         name = subject.qualified(call.func)
         if name is None or (name not in _SEEDS and name not in _KEYS) or not call.args:
             continue

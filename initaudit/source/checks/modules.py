@@ -16,7 +16,6 @@ from initaudit.source.fold import point
 from initaudit.source.module import Function, arguments
 from initaudit.source.traits import (
     called,
-    last_word,
     local_class,
     method_of,
     parametric,
@@ -58,18 +57,18 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
 def _candidates(file: File) -> list[ast.Call]:
     """Return the calls that may make a layer in a forward pass, as far as is cheap to tell."""
     found = []
-    for function, calls in file.module.calls_by_function.items():
-        if function is None:
+    for word, calls in file.module.calls_by_word.items():
+        if not word[:1].isupper():
             continue
-        method = isinstance(file.module.scope(function), ast.ClassDef)
-        if method and function.name not in _FORWARD.values():
-            continue
-        found += [
-            call
-            for call in calls
-            if last_word(call)[:1].isupper()
-            and (file.layer(call) is not None or local_class(file, call.func) is not None)
-        ]
+        for call in calls:
+            function = file.module.function(call)
+            if function is None:
+                continue
+            method = isinstance(file.module.scope(function), ast.ClassDef)
+            if method and function.name not in _FORWARD.values():
+                continue
+            if file.layer(call) is not None or local_class(file, call.func) is not None:
+                found.append(call)
     return sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
 
@@ -300,8 +299,8 @@ def _value(file: File, expr: ast.expr) -> ast.expr:
         return expr
     found = [
         one.value
-        for one in file.module.assigns
-        if file.module.function(one) is function and isinstance(one.value, ast.expr)
+        for one in file.module.assigns_by_function.get(function, ())
+        if isinstance(one.value, ast.expr)
         and any(dotted(t) == (expr.id,) for t in
                 (one.targets if isinstance(one, ast.Assign) else [one.target]))
     ]  # fmt: skip

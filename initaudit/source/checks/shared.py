@@ -21,7 +21,7 @@ def shared_initializer_instance(subject: File, limits: Limits) -> Iterator[Hit]:
     if "nitializer" not in subject.module.text:
         return
     used: dict[tuple[object, ...], list[tuple[ast.Call, str]]] = {}
-    for call in subject.module.calls:
+    for call in subject.module.calls_by_word.get("add_weight", ()):
         found = _weight(subject, call)
         if found is not None:
             shape, initialiser = found

@@ -14,7 +14,7 @@ from initaudit.source.classes import Class
 from initaudit.source.draws import read_draw
 from initaudit.source.file import File, straight_line
 from initaudit.source.fold import point
-from initaudit.source.sines import Given, Sine, bound, scale, scale_of, sines
+from initaudit.source.sines import Given, Sine, activations, bound, scale, scale_of, sines
 
 # Narrower inputs may be coordinates, whose layer starts wide in SIREN too.
 _WIDE = 16
@@ -182,6 +182,8 @@ def _is_square(file: File, made: ast.Call, given: Given) -> bool:
 
 def _of_rows(file: File) -> Iterator[_Layer]:
     """Yield the hidden layers that stand before an object of a sine's class in a row of layers."""
+    if not file.once(activations):
+        return
     for row in file.module.calls:
         spec = file.layer(row) if row.args else None
         if spec is None or not spec.name.endswith("Sequential"):

@@ -17,10 +17,11 @@ from initaudit.source.traits import initialised_again
 @check("IA421", "draw")
 def tied_embedding_default_std(subject: File, limits: Limits) -> Iterator[Hit]:
     """An output head tied to an embedding that nobody takes down from its default N(0, 1)."""
-    for statement in subject.module.assigns:
-        if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+    for node in subject.mentions.get("weight", ()):
+        if not isinstance(node.ctx, ast.Store):
             continue
-        if getattr(statement.targets[0], "attr", "") != "weight":
+        statement = subject.module.parents.get(node)
+        if not isinstance(statement, ast.Assign) or statement.targets != [node]:
             continue
         target, value = _words(statement.targets[0]), _words(statement.value)
         owner = subject.class_of(statement)
