@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import click
 from initaudit.commands import NAMES, command
 from initaudit.commands.common import FAILED, INTERRUPTED
 from initaudit.finding import unexpected
+from initaudit.nearest import nearest
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,7 +49,7 @@ def _audit(words: Sequence[str]) -> click.Command:
 
     first = words[0] if words else ""
     if first.isalpha() and not Path(first).exists():
-        near = difflib.get_close_matches(first, NAMES, n=1, cutoff=0.75)
+        near = nearest(first, NAMES, cutoff=0.75)
         if near:
             raise click.UsageError(
                 f"{first!r} is no file and no command: did you mean `initaudit {near[0]}`?"

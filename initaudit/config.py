@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from initaudit.nearest import meant
 from initaudit.options import STAGES, Options, OptionsError, every_rule
 from initaudit.report import FORMATS
 
@@ -63,7 +64,8 @@ def read(path: Path) -> Config:
         if key == "limits":
             continue
         if key not in _KEYS:
-            mistakes.append(f"tool.initaudit.{key}: unknown; known are {', '.join(sorted(_KEYS))}")
+            hint = meant(key, (*_KEYS, "limits")) or f"known are {', '.join(sorted(_KEYS))}"
+            mistakes.append(f"tool.initaudit.{key}: unknown; {hint}")
             continue
         right, wanted = _KEYS[key]
         if not right(value):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from initaudit.nearest import meant
 from initaudit.rulebook import Rule, RulebookError, chosen, load, unmatched, with_limits
 
 STAGES = ("auto", "init", "trained")
@@ -101,10 +102,10 @@ def every_rule(options: Options) -> Mapping[str, Rule]:
         ("ignore", options.ignore),
     ):
         for pattern in unmatched(rules, patterns):
-            mistakes.append(f"{key}: {pattern!r} names no rule: `initaudit rules` lists them")
+            mistakes.append(f"{key}: {_no_rule(pattern, rules)}")
     for glob, names in options.per_file_ignores.items():
         for pattern in unmatched(rules, names):
-            mistakes.append(f"per-file-ignores: {glob!r}: {pattern!r} names no rule")
+            mistakes.append(f"per-file-ignores: {glob!r}: {_no_rule(pattern, rules)}")
     mistakes += limit_mistakes(rules, options.limits)
     if mistakes:
         raise OptionsError(mistakes)
@@ -132,13 +133,20 @@ def limit_mistakes(
     return mistakes
 
 
+def _no_rule(name: str, rules: Mapping[str, Rule]) -> str:
+    words = [word for rule in rules.values() for word in (rule.id, rule.name)]
+    hints = (meant(name, words, 3), "`initaudit rules` lists them")
+    return f"{name!r} names no rule: {' '.join(filter(None, hints))}"
+
+
 def _activation(name: str) -> list[str]:
     # Imported here, for it needs NumPy, which a run over source alone does not.
     from initaudit.signal import ACTIVATIONS
 
     if name in ACTIVATIONS:
         return []
-    return [f"activation {name!r} is not known: use one of {', '.join(sorted(ACTIVATIONS))}"]
+    hint = meant(name, ACTIVATIONS) or f"use one of {', '.join(sorted(ACTIVATIONS))}"
+    return [f"activation {name!r} is not known: {hint}"]
 
 
 def _values(options: Options) -> list[str]:

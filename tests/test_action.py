@@ -34,7 +34,9 @@ def step(folder: Path, **given: str) -> Step:
     temporary = folder / "runner temp"
     temporary.mkdir(exist_ok=True)
     command = temporary / "initaudit"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m initaudit "$@"\n')
+    command.write_text(
+        f'#!/bin/sh\necho run >>"$RUNNER_TEMP/runs"\nexec "{sys.executable}" -m initaudit "$@"\n'
+    )
     command.chmod(0o755)
     output, summary = temporary / "output", temporary / "summary"
     output.write_text("")
@@ -66,6 +68,7 @@ def test_findings_are_annotations_sarif_and_a_summary(tmp_path: Path) -> None:
     results = json.loads(Path(seen.outputs["sarif"]).read_text())["runs"][0]["results"]
     assert {r["ruleId"] for r in results} >= {"IA401", "IA103"}
     assert "std-passed-as-mean" in seen.summary
+    assert (tmp_path / "runner temp" / "runs").read_text() == "run\n"
 
 
 def test_a_healthy_checkpoint_passes(tmp_path: Path) -> None:

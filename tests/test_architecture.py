@@ -16,7 +16,7 @@ PACKAGE = Path(initaudit.__file__).parent
 
 # Each layer may import itself and the layers before it.
 LAYERS = (
-    {"network", "version"},
+    {"nearest", "network", "version"},
     {"rulebook", "special", "signal", "graph", "fans", "places", "lora"},
     {"checkpoint", "replica", "finding"},
     {"architecture", "catalogue", "claims"},

@@ -375,6 +375,45 @@ def test_an_output_file_gets_what_would_be_printed(
         assert target.read_text("utf-8") == printed.out
 
 
+def test_other_formats_are_written_from_the_same_report(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    wanted = {form: tmp_path / form for form in ("sarif", "markdown", "html", "text")}
+    also = [word for form, file in wanted.items() for word in ("--also", f"{form}={file}")]
+    ran = run(capsys, FAULTY, *QUICK, "--output-format", "json", *also)
+    alone = run(capsys, FAULTY, *QUICK, "--output-format", "json")
+    assert (ran.code, ran.out) == (alone.code, alone.out)
+    for form, file in wanted.items():
+        assert file.read_text("utf-8") == run(capsys, FAULTY, *QUICK, "--output-format", form).out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--also", "srif=x"], "Did you mean sarif?"),
+        (["--also", "sarif"], "write FORMAT=FILE"),
+        (["--also", "json=x", "--output-file", "./x"], "two reports cannot be written to one file"),
+        (["--also", "json=m.safetensors"], "may not replace it"),
+        (["--also", "json=x", "--diff"], "--also goes with a report"),
+        (["--output-format", "jsn"], "Did you mean json?"),
+        (["--stage", "trian"], "Did you mean trained?"),
+        (["--select", "too-smal"], "did you mean too-small"),
+        (["--per-file-ignores", "a.py:too-smal"], "did you mean too-small"),
+        (["--activation", "Rleu"], "did you mean relu?"),
+    ],
+)
+def test_a_mistake_of_usage_is_told_with_what_was_meant(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], told: str
+) -> None:
+    good(tmp_path / "m.safetensors")
+    before = (tmp_path / "m.safetensors").read_bytes()
+    ran = run(capsys, "m.safetensors", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert told in " ".join(ran.err.split())
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+    assert (tmp_path / "m.safetensors").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("target", "inputs"),
     [

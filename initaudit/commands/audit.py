@@ -21,7 +21,9 @@ from initaudit.commands.common import (
     FAILED,
     FOLDER,
     FOUND,
+    Choice,
     Shape,
+    Target,
     refuse_overwriting,
     write,
 )
@@ -100,7 +102,7 @@ def completed(ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
 )
 @click.option(
     "--fail-on",
-    type=click.Choice(LEVELS),
+    type=Choice(LEVELS),
     help="Lowest severity that makes the exit code 1.  [default: warning]",
 )
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever was found.")
@@ -112,7 +114,7 @@ def completed(ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
 )
 @click.option(
     "--stage",
-    type=click.Choice(STAGES),
+    type=Choice(STAGES),
     help="What the weights are, where the tool should not decide.  [default: auto]",
 )
 @click.option(
@@ -125,11 +127,17 @@ def completed(ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
 @click.option("--seed", type=click.IntRange(0), help="Seed of the random inputs.  [default: 0]")
 @click.option("--samples", type=click.IntRange(1), help="Number of inputs.  [default: 256]")
 @click.option("--no-probe", is_flag=True, help="Skip the training steps on the replica.")
-@click.option("--output-format", type=click.Choice(tuple(FORMATS)), help="[default: text]")
+@click.option("--output-format", type=Choice(tuple(FORMATS)), help="[default: text]")
 @click.option(
     "--output-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the report there instead of to standard output.",
+)
+@click.option(
+    "--also",
+    multiple=True,
+    type=Target(),
+    help="Write the same report to a file in another format as well.",
 )
 @click.option(
     "--rules",
@@ -201,7 +209,7 @@ def audit(paths: tuple[str, ...], config_path: Path | None, **given: Any) -> int
     settings = settings_of(config_path, given)
     named = tuple(map(Path, paths))
     target = given["output_file"]
-    refuse_overwriting(target, named)
+    _refuse_targets(given, named)
     known = _baseline(settings.baseline, given["write_baseline"])
     stdin = _stdin(named, given["stdin_filename"])
     _refuse_fixing(named, given)
@@ -224,19 +232,33 @@ def audit(paths: tuple[str, ...], config_path: Path | None, **given: Any) -> int
         report = known(report)
     if given["diff"]:
         return _diff(report, settings, given, stdin)
-    if settings.format != "text" and any(f.fix for f in report.findings):
+    wanted = [(settings.format, target), *given["also"]]
+    if any(form != "text" for form, _ in wanted) and any(f.fix for f in report.findings):
         from initaudit.fixing import with_fixes
 
         report = with_fixes(report, _given(stdin))
     report = replace(report, fixed=count)
-    if settings.format == "text" and given["verbose"]:
-        report = replace(report, seconds=time.monotonic() - start)
-    style = terminal.style(
-        to_file=target is not None, verbose=given["verbose"], quiet=given["quiet"]
-    )
-    style = replace(style, statistics=given["statistics"])
-    write(FORMATS[settings.format](report, style), target)
+    seconds = time.monotonic() - start
+    for form, file in wanted:
+        timed = form == "text" and given["verbose"]
+        style = terminal.style(
+            to_file=file is not None, verbose=given["verbose"], quiet=given["quiet"]
+        )
+        style = replace(style, statistics=given["statistics"])
+        write(FORMATS[form](replace(report, seconds=seconds) if timed else report, style), file)
     return _exit_code(report, settings, exit_zero=given["exit_zero"])
+
+
+def _refuse_targets(given: Mapping[str, Any], paths: Sequence[Path]) -> None:
+    files = [file for file in (given["output_file"], *(f for _, f in given["also"])) if file]
+    for file in files:
+        refuse_overwriting(file, paths)
+    places = [file.resolve() for file in files]
+    for i, file in enumerate(files):
+        if places[i] in places[:i]:
+            raise click.UsageError(f"{file}: two reports cannot be written to one file")
+    if given["also"] and (given["diff"] or given["write_baseline"] is not None):
+        raise click.UsageError("--also goes with a report: not with --diff or --write-baseline")
 
 
 def _refuse_fixing(paths: Sequence[Path], given: Mapping[str, Any]) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from initaudit import terminal
-from initaudit.commands.common import CLEAN, CONTEXT, FAILED, FOUND, refuse_overwriting, write
+from initaudit.commands.common import (
+    CLEAN,
+    CONTEXT,
+    FAILED,
+    FOUND,
+    Choice,
+    refuse_overwriting,
+    write,
+)
 from initaudit.config import LEVELS
 from initaudit.options import STAGES, Options, OptionsError
 from initaudit.rulebook import Severity
@@ -18,7 +26,7 @@ from initaudit.rulebook import Severity
 @click.argument("second", metavar="B", type=click.Path(path_type=Path))
 @click.option(
     "--output-format",
-    type=click.Choice(("text", "json", "html")),
+    type=Choice(("text", "json", "html")),
     default="text",
     show_default=True,
     help="The form of the report.",
@@ -29,11 +37,11 @@ from initaudit.rulebook import Severity
     help="Write the report there instead of to standard output.",
 )
 @click.option("--activation", metavar="NAME", help="The activation between the layers.")
-@click.option("--stage", type=click.Choice(STAGES), default="auto", help="What the weights are.")
+@click.option("--stage", type=Choice(STAGES), default="auto", help="What the weights are.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of the random inputs.")
 @click.option(
     "--fail-on",
-    type=click.Choice(LEVELS),
+    type=Choice(LEVELS),
     default="warning",
     show_default=True,
     help="Lowest severity of a finding that came that makes the exit code 1.",

@@ -10,14 +10,14 @@ import click
 from click.shell_completion import get_completion_class, split_arg_string
 
 from initaudit.commands import NAMES
-from initaudit.commands.common import CLEAN, CONTEXT, write
+from initaudit.commands.common import CLEAN, CONTEXT, Choice, write
 
 PROGRAM = "initaudit"
 VARIABLE = "_INITAUDIT_COMPLETE"
 
 
 @click.command(context_settings=CONTEXT)
-@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.argument("shell", type=Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> int:
     """Print a script for a shell: `source <(initaudit completion bash)`."""
     kind = get_completion_class(shell)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 
 import click
 
 from initaudit.commands.common import CLEAN, CONTEXT, FOLDER, load_rules, write
+from initaudit.nearest import meant
 from initaudit.options import Options, OptionsError
 from initaudit.rulebook import Rule
 
@@ -24,11 +24,8 @@ def explain(rule: str, rule_folders: tuple[Path, ...]) -> int:
     found = [r for r in known.values() if rule.lower() in (r.id.lower(), r.name)]
     if not found:
         names = [name for r in known.values() for name in (r.id, r.name)]
-        near = difflib.get_close_matches(rule, names, n=3) or difflib.get_close_matches(
-            rule.upper(), names, n=3
-        )
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise click.UsageError(f"{rule!r} is no rule: {hint}`initaudit rules` lists them")
+        hints = (meant(rule, names, 3), "`initaudit rules` lists them")
+        raise click.UsageError(f"{rule!r} is no rule: {' '.join(filter(None, hints))}")
     _page(found[0])
     return CLEAN
 

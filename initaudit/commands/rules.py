@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from initaudit.commands.common import CLEAN, CONTEXT, FOLDER, load_rules, write
+from initaudit.commands.common import CLEAN, CONTEXT, FOLDER, Choice, load_rules, write
 from initaudit.rulebook import Rule
 
 
@@ -17,7 +17,7 @@ from initaudit.rulebook import Rule
 @click.option("--rules", "rule_folders", multiple=True, type=FOLDER, help="Folder of rule pages.")
 @click.option(
     "--output-format",
-    type=click.Choice(("text", "json")),
+    type=Choice(("text", "json")),
     default="text",
     show_default=True,
     help="JSON has all that the pages say.",

@@ -44,6 +44,7 @@ def settings_of(config_path: Path | None, given: Mapping[str, Any]) -> Settings:
     folders = (*map(Path, values.get("rules", ())), *given["rule_folders"])
     shape = values.get("input_shape")
     defaults = Options()
+    formats = (values.get("output_format"), *(form for form, _ in given["also"]))
     options = Options(
         stage=values.get("stage", defaults.stage),
         activation=values.get("activation"),
@@ -65,7 +66,7 @@ def settings_of(config_path: Path | None, given: Mapping[str, Any]) -> Settings:
         strict=bool(values.get("strict", False)),
         unused_ignores=values.get("report_unused_ignores", False),
         model=given["model"],
-        suggest=values.get("output_format") == "html",
+        suggest="html" in formats,
     )
     level = Severity[values.get("fail_on", "warning").upper()]
     baseline = values.get("baseline")

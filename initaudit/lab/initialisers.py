@@ -6,7 +6,6 @@ import ast
 import math
 import re
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from initaudit import catalogue
 from initaudit.catalogue import UNKNOWN, Initialiser, Value
 from initaudit.lab.drawing import DrawError, draw
+from initaudit.nearest import meant
 from initaudit.network import Interval, Weights
 from initaudit.special import Array
 
@@ -168,8 +168,7 @@ def _find(name: str) -> Initialiser:
         found = known.string("keras", name)
     if found is None:
         words = sorted({*WORDS, DEFAULT, *known.last_words(("torch", "keras", "jax"))})
-        near = get_close_matches(name.rpartition(".")[2], words, 1)
-        hint = f"did you mean {near[0]}?" if near else f"for example {', '.join(WORDS)}"
+        hint = meant(name.rpartition(".")[2], words) or f"for example {', '.join(WORDS)}"
         raise InitialiserError(f"{name!r} is no initialiser of the catalogue: {hint}")
     return found
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from initaudit.nearest import meant
 from initaudit.network import Weights
 from initaudit.reading.model import Model, ModelError
 from initaudit.reading.realising import live
@@ -19,9 +18,9 @@ def explain(model: Model, name: str) -> str:
     full = model.aliases.get(name, name)
     parameter = model.parameters.get(full)
     if parameter is None:
-        near = difflib.get_close_matches(name, list(model.parameters), 1, 0.3)
-        hint = f": did you mean {near[0]}?" if near else ""
-        raise ModelError(f"{model.path}: {model.name} has no parameter {name}{hint}")
+        hint = meant(name, model.parameters, cutoff=0.3)
+        what = f"{model.path}: {model.name} has no parameter {name}"
+        raise ModelError(f"{what}: {hint}" if hint else what)
     shape = ", ".join(str(int(n)) if not parameter.open else _extent(n) for n in parameter.shape)
     lines = [f"{model.name}.{name} ({shape}), made at {_place(parameter)}"]
     if full != name:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from initaudit.checkpoint.graphs.build import finished
 from initaudit.checkpoint.graphs.naming import named
 from initaudit.checkpoint.graphs.values import Signal, UnsupportedError
 from initaudit.checkpoint.stored import Plan, Stored
+from initaudit.nearest import meant
 from initaudit.network import Network, Site
 from initaudit.reading import building, evaluating, following, modules, objects, standing
 from initaudit.reading.entrance import Entry, candidates
@@ -146,8 +146,7 @@ def find(state: State, unit: Unit, name: str) -> Named:
         )
     if not found:
         known = [c.name for c in models(state, unit)]
-        near = difflib.get_close_matches(name, known, 1, 0.3)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}"
+        hint = meant(name, known, cutoff=0.3) or f"it has {', '.join(known) or 'none'}"
         raise ModelError(f"{unit.path} has no model class {name}: {hint}")
     plain = objects.forward_of(state, found[0]) is not None
     if objects.kind(state, found[0]) is None and not plain:
