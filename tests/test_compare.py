@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from initaudit.comparing import compare
+from initaudit.comparing import compare, findings_of
+from initaudit.finding import Finding
+from initaudit.network import Site
 from initaudit.options import Options
+from initaudit.rulebook import Confidence, Severity
 from tests.command import FIXTURES, run
 
 HEALTHY = FIXTURES / "healthy-xavier-tanh" / "model.safetensors"
@@ -77,6 +80,35 @@ def test_a_finding_that_came_fails_and_one_that_went_does_not(
     assert page.code == 1
     assert "Findings that came" in page.out
     assert "http" not in page.out.replace("http-equiv", "")
+
+
+def test_a_finding_that_grew_worse_came() -> None:
+    where = Site("a", layer="fc")
+    note, warning = (
+        Finding("IA104", "too-large", severity, Confidence.HIGH, where, {}, "", "")
+        for severity in (Severity.NOTE, Severity.WARNING)
+    )
+    assert findings_of([note], [warning]) == ((warning,), (), ())
+    assert findings_of([warning], [note]) == ((), (), (note,))
+
+
+def test_checkpoints_that_are_not_judged_alike_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = load_file(folder / "b" / "model.safetensors")
+    rng = np.random.default_rng(0)
+    for name, values in arrays.items():
+        # What training leaves: a few directions grown far over the others.
+        if values.ndim == 2:
+            u, v = (rng.standard_normal(n) for n in values.shape)
+            arrays[name] = values + np.outer(u, v).astype(np.float32) / 4
+        else:
+            arrays[name] = rng.standard_normal(values.shape).astype(np.float32) / 4
+    save_file(arrays, folder / "b" / "model.safetensors")
+    ran = run(capsys, "compare", folder / "a", folder / "b")
+    assert "caution: the first was judged as fresh, the second as trained" in ran.out
+    alike = run(capsys, "compare", folder / "a", folder / "b", "--stage", "trained")
+    assert "caution" not in alike.out
 
 
 def test_tensors_of_one_alone_are_told(folder: Path) -> None:

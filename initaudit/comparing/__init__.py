@@ -15,13 +15,16 @@ from initaudit.auditing import audit_files
 from initaudit.checkpoint.reading import array, read_checkpoint
 from initaudit.finding import Finding, Report
 from initaudit.inputs import Input
-from initaudit.network import Unread
+from initaudit.network import Origin, Unread
 from initaudit.options import Options, rules_for
 from initaudit.report.fingerprint import fingerprints
 from initaudit.report.placing import worst_first
 
+_STAGE = {Origin.DECLARED: "fresh", Origin.MEASURED: "fresh", Origin.TRAINED: "trained"}
 PIECE = 1 << 22
 """Elements of a tensor that are compared at once."""
+COVERAGE = 0.01
+"""Share of the weights by which two replicas may differ before that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Compared:
     """What became of the first checkpoint in the second.
 
     Nothing is compared where one of the two ``failed``, which ``unread`` tells.
-    ``came`` and ``went`` are findings of one alone, ``stayed`` those of both; ``reshaped`` are
-    tensors of one name and two shapes.
+    ``came`` and ``went`` are findings of one alone, ``stayed`` those of both; one that is more
+    severe in the second came. ``reshaped`` are tensors of one name and two shapes.
     """
 
     before: Report
@@ -73,6 +76,24 @@ class Compared:
         """Whether one of the two could not be judged."""
         return self.before.failed or self.after.failed
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What the two were not judged alike in: findings may have come or gone by that alone."""
+        told = []
+        for a, b in zip(self.before.networks, self.after.networks, strict=False):
+            if a.origin != b.origin:
+                stages = _STAGE[a.origin], _STAGE[b.origin]
+                told.append(
+                    "the first was judged as {}, the second as {}: ".format(*stages)
+                    + "trained weights are judged by fewer rules (--stage decides it)"
+                )
+            if abs(a.coverage - b.coverage) > COVERAGE:
+                told.append(
+                    f"the signal went through {a.coverage:.0%} of the first's weights and "
+                    f"{b.coverage:.0%} of the second's"
+                )
+        return tuple(told)
+
 
 def compare(first: Path, second: Path, options: Options) -> Compared:
     """Audit two checkpoints and lay them side by side.
@@ -88,7 +109,7 @@ def compare(first: Path, second: Path, options: Options) -> Compared:
     if before.failed or after.failed:
         # Findings of one alone would look as if they came or went.
         return Compared(before, after, (), (), (), (), (), (), (), unread)
-    came, went, stayed = _findings(before.findings, after.findings)
+    came, went, stayed = findings_of(before.findings, after.findings)
     old, new = ({x.name: x for x in read_checkpoint(path).arrays} for path in (first, second))
     both = [name for name in old if name in new]
     even = [name for name in both if old[name].shape == new[name].shape]
@@ -104,15 +125,16 @@ def compare(first: Path, second: Path, options: Options) -> Compared:
     )  # fmt: skip
 
 
-def _findings(
+def findings_of(
     before: Sequence[Finding], after: Sequence[Finding]
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...], tuple[Finding, ...]]:
     """Return what came, went and stayed; the files' names do not count."""
     old = dict(zip(fingerprints(before, [""] * len(before)), before, strict=True))
     new = dict(zip(fingerprints(after, [""] * len(after)), after, strict=True))
-    came = worst_first(f for mark, f in new.items() if mark not in old)
+    worse = {mark for mark, f in new.items() if mark in old and f.severity > old[mark].severity}
+    came = worst_first(f for mark, f in new.items() if mark not in old or mark in worse)
     went = worst_first(f for mark, f in old.items() if mark not in new)
-    return came, went, worst_first(f for mark, f in new.items() if mark in old)
+    return came, went, worst_first(new[mark] for mark in new if mark in old and mark not in worse)
 
 
 def _moved(name: str, shape: tuple[int, ...], a: NDArray[Any], b: NDArray[Any]) -> Moved:

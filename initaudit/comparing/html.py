@@ -23,6 +23,7 @@ def render(compared: Compared, first: str, second: str) -> str:
     unread = "".join(
         f"<li><code>{shown(u.site.path)}</code>: {shown(u.reason)}</li>" for u in compared.unread
     )
+    cautions = "".join(f"<p>Caution: {shown(caution)}.</p>" for caution in compared.cautions)
     if unread:
         unread = f"<section><h2>Not judged</h2><ul>{unread}</ul></section>"
     names = "".join(
@@ -51,7 +52,7 @@ def render(compared: Compared, first: str, second: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<title>initaudit compare: {shown(told)}</title><style>{STYLE}</style></head><body>"
         f'<h1>initaudit compare</h1><p class="verdict {kind}">{shown(told)}.</p><p>{files}</p>'
-        f"<main>{unread}{findings}{names}{table}</main><script>{SCRIPT}</script></body></html>\n"
+        f"{cautions}<main>{unread}{findings}{names}{table}</main><script>{SCRIPT}</script></body></html>\n"
     )
 
 

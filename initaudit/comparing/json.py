@@ -19,6 +19,7 @@ def render(compared: Compared) -> str:
         "verdicts": [
             [n.verdict for n in report.networks] for report in (compared.before, compared.after)
         ],
+        "cautions": list(compared.cautions),
         "tensors": [_moved(one) for one in compared.moved],
         "only_first": list(compared.lost),
         "only_second": list(compared.gained),

@@ -16,6 +16,7 @@ MOST = 40
 def render(compared: Compared, style: Style) -> str:
     """Return what moved by tensor, in the order of the file, and which findings came and went."""
     parts = [_headline(compared)]
+    parts += [f"caution: {told}" for told in compared.cautions]
     parts += _table(compared.moved, style)
     for title, names in (
         ("Only in the first", compared.lost),
