@@ -12,23 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 import initaudit.checks  # noqa: F401  (the checks register themselves)
-from initaudit import architecture, graph, lora, remedy
+from initaudit import architecture, lora, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
 from initaudit.checkpoint.stored import FLOATS, Checkpoint, CheckpointError, Plan, PlanError
-from initaudit.finding import Fact, Finding, NetworkReport, Report, unexpected
+from initaudit.finding import Finding, NetworkReport, Report, unexpected
 from initaudit.inputs import Input
-from initaudit.judge import Built, Stored, judge, judge_open
-from initaudit.network import Assumption, Layer, Network, Origin, Site, Tensor, Unread
-from initaudit.options import Options, OptionsError, Progress, rules_for
-from initaudit.propagate import MORE, Propagation, propagate
-from initaudit.rulebook import Rule, Severity
+from initaudit.judge import Built, Stored, judge
+from initaudit.network import Assumption, Network, Origin, Site, Tensor, Unread
+from initaudit.options import Options, OptionsError, Progress, quiet, rules_for
+from initaudit.rulebook import Rule
+from initaudit.sending import own, send
 from initaudit.suggesting import suggested
 from initaudit.version import VERSION
 
 NO_WEIGHTS = "holds no weight matrix: there is nothing to judge"
-NO_ROOM = "the network needs more memory than there is: no signal was sent through"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,6 @@ class Opened:
     tensors: tuple[Tensor, ...]
     arrays: Callable[[str], NDArray[Any]]
     unread: tuple[Unread, ...]
-
-
-def quiet(what: str, share: float) -> None:
-    """Report no progress."""
 
 
 def audit_mapping(arrays: Mapping[str, Any], name: str, options: Options) -> Report:
@@ -155,14 +150,15 @@ def _judged(
         for p in layer.params
         if p.tensor is not None
     }
-    cure = _cure(network)
+    cure = partial(remedy.cure, network)
     subject = Stored(network, tensors, holder)
     findings = judge(subject, rules, cure)
     if not any(len(t.shape) > 1 and t.count and t.dtype in FLOATS for t in tensors):
         reason = Unread(Site(checkpoint.path), NO_WEIGHTS)
         return _Audited(findings, (*unread, reason), failed=True)
     findings += judge(Built(network, arrays), rules, cure)
-    propagation, more = _sent(network, arrays, options, rules, progress)
+    propagation, more = send(network, arrays, options, rules, progress)
+    more = own(more, findings, network, arrays, options, rules)
     findings = one_cause((*findings, *more), rules)
     report = network_report(network, tensors, propagation, findings)
     if options.suggest and propagation.sent and report.verdict in {"error", "warning"}:
@@ -300,43 +296,6 @@ def _reader(checkpoint: Checkpoint, plan: Plan | None) -> Callable[[str], NDArra
         return reading.array(by_name[checkpoint.aliases.get(name, name)], np.float32)
 
     return arrays
-
-
-def _cure(network: Network) -> Callable[[Layer | None], tuple[Mapping[str, Fact], str]]:
-    return lambda layer: remedy.cure(network, layer)
-
-
-def _sent(
-    network: Network,
-    arrays: Callable[[str], NDArray[Any]],
-    options: Options,
-    rules: Mapping[str, Rule],
-    progress: Progress,
-) -> tuple[Propagation, tuple[Finding, ...]]:
-    """Propagate and judge the signal, with more samples where a verdict is close to its limit."""
-    if not graph.weighted(network):
-        return Propagation(()), ()
-    step = lambda share: progress(f"sending signals through {network.name}", share)  # noqa: E731
-    try:
-        propagation = propagate(network, arrays, options, step)
-        findings = _signal(network, propagation, rules)
-        close = any(f.severity > Severity.NOTE and "margin_decades" in f.facts for f in findings)
-        if close and all(sent.trace.affordable > sent.trace.samples for sent in propagation.sent):
-            propagation = propagate(network, arrays, options, step, samples=options.samples * MORE)
-            findings = _signal(network, propagation, rules)
-    except MemoryError:
-        return Propagation((), tuple((x.name, NO_ROOM) for x in graph.weighted(network))), ()
-    return propagation, findings
-
-
-def _signal(
-    network: Network, propagation: Propagation, rules: Mapping[str, Rule]
-) -> tuple[Finding, ...]:
-    if not propagation.sent:
-        return ()
-    if len(propagation.sent) > 1:
-        return judge_open(propagation.sent, rules, _cure(network))
-    return judge(propagation.sent[0], rules, _cure(network))
 
 
 def one_cause(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[Finding, ...]:

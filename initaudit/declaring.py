@@ -18,7 +18,7 @@ from initaudit.checkpoint.stored import Checkpoint, CheckpointError, Plan, PlanE
 from initaudit.claims import Hit, finding
 from initaudit.finding import Fact, Finding, Report, unexpected
 from initaudit.network import Network, Origin, Site, Unread
-from initaudit.options import Options, OptionsError, Progress, rules_for
+from initaudit.options import Options, OptionsError, Progress, quiet, rules_for
 from initaudit.reading import matching, model, predicting, realising
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
@@ -77,7 +77,7 @@ def chosen(files: Files, options: Options) -> model.Named:
 
 
 def audit_declared(
-    text: str, options: Options, rules: Mapping[str, Rule], progress: Progress = auditing.quiet
+    text: str, options: Options, rules: Mapping[str, Rule], progress: Progress = quiet
 ) -> Report:
     """Judge what a model's source declares: drawn with the seed, sent through the replica.
 
@@ -343,7 +343,7 @@ def audit_pair(
     files: Files,
     options: Options,
     rules: Mapping[str, Rule],
-    progress: Progress = auditing.quiet,
+    progress: Progress = quiet,
 ) -> Report:
     """Judge a checkpoint by its model's source: topology from there, each tensor by its law."""
     return _guarded(
@@ -457,7 +457,7 @@ def audit_live(obj: Any, arrays: Mapping[str, Any], options: Options) -> Report 
         reading = model.follow(made, _stored(checkpoint, match), options.input_shape)
         if reading.stopped:
             return None
-        return _beside(checkpoint, made, match, options, rules, auditing.quiet)
+        return _beside(checkpoint, made, match, options, rules, quiet)
     except (StopError, CheckpointError, RecursionError, model.ModelError):
         return None
 

@@ -17,6 +17,10 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done."""
 
 
+def quiet(what: str, share: float) -> None:
+    """Report no progress."""
+
+
 class OptionsError(ValueError):
     """Options that cannot be used: ``mistakes`` are one line each."""
 

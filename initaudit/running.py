@@ -9,13 +9,9 @@ from pathlib import Path
 from initaudit.finding import Report
 from initaudit.inputs import STDIN, Exclude, Input, Inputs, Within, expand, matches
 from initaudit.network import Site, Unread
-from initaudit.options import Options, OptionsError, Progress, every_rule, rules_for
+from initaudit.options import Options, OptionsError, Progress, every_rule, quiet, rules_for
 from initaudit.rulebook import Rule
 from initaudit.version import VERSION
-
-
-def quiet(what: str, share: float) -> None:
-    """Report no progress."""
 
 
 def run(

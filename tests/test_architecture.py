@@ -25,6 +25,7 @@ LAYERS = (
     {"checks", "propagate"},
     {"assemble"},
     {"suggesting"},
+    {"sending"},
     {"auditing"},
     {"declaring"},
     {"running"},

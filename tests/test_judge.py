@@ -214,7 +214,7 @@ def test_a_close_warning_is_settled_by_more_samples(monkeypatch: pytest.MonkeyPa
         asked.append(options.get("samples"))
         return propagate(*args, **options)
 
-    monkeypatch.setattr("initaudit.auditing.propagate", counted)
+    monkeypatch.setattr("initaudit.sending.propagate", counted)
     # Ten layers that halve the power leave 1e-3 of it; the limits are moved next to that.
     arrays = mlp(np.random.default_rng(0), [64, *[64] * 10, 10], xavier)
     plain = initaudit.audit(arrays, activation="relu", samples=32)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from initaudit.auditing import _measured, quiet, rebuilt
+from initaudit.auditing import _measured, rebuilt
 from initaudit.checkpoint.reading import from_mapping
 from initaudit.checkpoint.settings import understood
 from initaudit.network import Network
-from initaudit.options import Options
+from initaudit.options import Options, quiet
 from tests.nets import Arrays
 
 WIDTH, VOCABULARY = 8, 11

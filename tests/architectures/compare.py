@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from initaudit import auditing
 from initaudit.checkpoint import reading
 from initaudit.network import Layer, Network
-from initaudit.options import Options
+from initaudit.options import Options, quiet
 from initaudit.replica.engine import Tape, backward, forward, loader
 from tests.architectures.draws import normal
 
@@ -99,7 +99,7 @@ def rebuilt(path: Path) -> tuple[Network, Callable[[str], Array]]:
     """The network of a checkpoint and its arrays, as `initaudit.auditing` builds them."""
     options = Options()
     checkpoint = reading.read_checkpoint(path)
-    tensors, _ = auditing._measured(checkpoint, None, options, auditing.quiet)
+    tensors, _ = auditing._measured(checkpoint, None, options, quiet)
     network = auditing.rebuilt(checkpoint, tensors, options)
     return network, auditing._reader(checkpoint, None)
 
