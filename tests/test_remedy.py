@@ -5,13 +5,19 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
+import initaudit
+from initaudit.auditing import open_network
+from initaudit.checkpoint.reading import from_mapping
 from initaudit.network import Interval, Layer, Network, Origin, Param, Site, Tensor, Weights
-from initaudit.remedy import cure, framework
+from initaudit.options import Options
+from initaudit.remedy import cure, framework, wanted_std
+from initaudit.signal import ACTIVATIONS as EVERY
 from tests.nets import Array
 
 ACTIVATIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "selu", "gelu", "silu", "elu", "mish",
@@ -143,3 +149,25 @@ def test_a_network_without_a_place_for_anything_still_has_a_cure() -> None:
     facts, code = cure(network, None)
     assert code == ""
     assert facts["activation"] == "not known"
+
+
+@pytest.mark.parametrize("activation", sorted(EVERY))
+@pytest.mark.parametrize("hidden", [3, 8])
+def test_no_rule_on_scales_finds_fault_with_the_cure(activation: str, hidden: int) -> None:
+    """What the tool advises it must not name afterwards."""
+    widths = [24, *[48] * hidden, 8]
+    names = [f"fc{i}.weight" for i in range(len(widths) - 1)]
+    shapes = [(b, a) for a, b in pairwise(widths)]
+    rng = np.random.default_rng(3)
+    first = {n: rng.normal(0, 1, s).astype(np.float32) for n, s in zip(names, shapes, strict=True)}
+    options = Options(activation=activation)
+    network = open_network(from_mapping(first, "first"), options).network
+    cured = {
+        param.tensor.name: rng.normal(0, std, param.tensor.shape).astype(np.float32)
+        for layer in network.layers
+        for param in layer.params
+        if param.tensor is not None and (std := wanted_std(network, layer)) is not None
+    }
+    assert set(names[:-1]) <= set(cured)
+    found = initaudit.audit({**first, **cured}, activation=activation, probe=False)
+    assert not {f.rule for f in found.findings} & {"IA103", "IA104", "IA106"}

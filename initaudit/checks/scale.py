@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from initaudit import fans, graph
+from initaudit import fans, graph, remedy
 from initaudit.claims import Hit, Limits, check
 from initaudit.judge import Built
 from initaudit.network import UNKNOWN_ACTIVATION, Layer, Network, Tensor
@@ -111,9 +111,9 @@ def one_sided(subject: Built, limits: Limits) -> Iterator[Hit]:
 
 @check("IA106", "network")
 def gain_mismatch(subject: Built, limits: Limits) -> Iterator[Hit]:
-    """A gain that is not the activation's, within what the depth still bears."""
+    """A gain that is not the activation's nor the cure's, within what the depth still bears."""
     network = subject.network
-    found = _outside(_free(network), limits)
+    found = [s for s in _outside(_free(network), limits) if not _as_cured(network, s, limits)]
     if found:
         yield _hit(network, found, _decades(found[0]), 1)
 
@@ -189,6 +189,17 @@ def _unplaced(network: Network) -> list[Scale]:
 
 def _outside(scales: Sequence[Scale], limits: Limits) -> list[Scale]:
     return [s for s in scales if s.high < limits["low"] or s.low > limits["high"]]
+
+
+def _as_cured(network: Network, scale: Scale, limits: Limits) -> bool:
+    """Return whether a layer has the scale that the cure would give it.
+
+    Under a sigmoid that is Xavier's or 4x Xavier's, neither of which keeps the second moment.
+    """
+    wanted, std = remedy.wanted_std(network, scale.layer), scale.tensor.std
+    if not wanted or not std:
+        return False
+    return limits["low"] <= (std / wanted) ** 2 <= limits["high"]
 
 
 def _decades(scale: Scale) -> float:
