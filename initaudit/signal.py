@@ -44,8 +44,8 @@ class Activation:
 
     ``saturated`` tells which outputs lie on a plateau: |tanh| > 0.97, sigmoid outside
     [0.03, 0.97] and the same share of any other bounded range; None where there is no plateau.
-    ``kinks`` are the points where the derivative jumps. ``rectifier`` marks ReLU and its kin,
-    whose units are dead where they do not vary.
+    ``kinks`` are the points where the derivative jumps. ``flat`` are the outputs where
+    a ReLU or its kin has no derivative: a unit that holds one of them for every input is dead.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Activation:
     derivative: Elementwise
     saturated: Test | None = None
     kinks: tuple[float, ...] = ()
-    rectifier: bool = False
+    flat: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -116,7 +116,7 @@ def leaky_relu(slope: float = 0.01, name: str = "leaky_relu") -> Activation:
         partial(_leaky, slope=slope),
         partial(_d_leaky, slope=slope),
         kinks=(0.0,),
-        rectifier=slope == 0.0,
+        flat=(0.0,) if slope == 0.0 else (),
     )
 
 
@@ -125,19 +125,19 @@ _UNIT = _outside(0.03, 0.97)
 
 _ALL = (
     Activation("linear", np.positive, np.ones_like),
-    Activation("relu", special.relu, special.step, kinks=(0.0,), rectifier=True),
+    Activation("relu", special.relu, special.step, kinks=(0.0,), flat=(0.0,)),
     Activation(
         "relu6",
         lambda x: np.clip(x, 0.0, 6.0),
         lambda x: special.between(x, 0.0, 6.0),
         _outside(-math.inf, 0.97 * 6.0),
         kinks=(0.0, 6.0),
-        rectifier=True,
+        flat=(0.0, 6.0),
     ),
     leaky_relu(),
     leaky_relu(0.25, "prelu"),  # torch.nn.PReLU starts at 0.25
     Activation("relu2", lambda x: special.relu(x) ** 2, lambda x: 2.0 * special.relu(x),
-               kinks=(0.0,), rectifier=True),  # So et al. 2021
+               kinks=(0.0,), flat=(0.0,)),  # So et al. 2021
     Activation("tanh", np.tanh, special.d_tanh, _ODD),
     Activation("sigmoid", special.sigmoid, special.d_sigmoid, _UNIT),
     Activation("gelu", special.gelu, special.d_gelu),

@@ -58,8 +58,8 @@ def test_leaky_relu_of_any_slope(slope: float, second: float, gain: float) -> No
 
 
 def test_a_leaky_relu_is_a_rectifier_only_without_a_slope() -> None:
-    assert leaky_relu(0.0).rectifier
-    assert not leaky_relu(0.01).rectifier
+    assert leaky_relu(0.0).flat == (0.0,)
+    assert not leaky_relu(0.01).flat
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

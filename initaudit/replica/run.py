@@ -198,7 +198,7 @@ def _plateaus(layer: Layer, x: Array, axis: int) -> tuple[float | None, float | 
         return None, None
     function = function_of(layer.attributes)
     saturated = None if function.saturated is None else statistics.share(x, function.saturated)
-    return saturated, statistics.dead_share(x, axis) if function.rectifier else None
+    return saturated, statistics.dead_share(x, axis, function.flat) if function.flat else None
 
 
 def _differentiated(network: Network, points: tuple[Point, ...], dtype: Real) -> frozenset[str]:

@@ -7,7 +7,7 @@ array.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,7 +212,8 @@ def cosine(x: Array, ends: Ends | None = None) -> float | None:
     return (float(total @ total) - count) / (count * (count - 1))
 
 
-def dead_share(x: Array, axis: int) -> float:
-    """Return the share of features that hold one value over all samples and places."""
+def dead_share(x: Array, axis: int, flat: Sequence[float]) -> float:
+    """Return the share of features that hold one of some values over all samples and places."""
     others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
-    return float((x.max(others) == x.min(others)).mean())
+    top = x.max(others)
+    return float(((top == x.min(others)) & np.isin(top, flat)).mean())

@@ -13,7 +13,7 @@ class Signal:
     Forward, over all entries of the output (samples, features, places): ``mean``, ``std``
     (population), ``second_moment``; ``histogram`` counts them in 32 equal bins over
     [``low``, ``high``]. ``saturated`` is the share of an activation's entries on a plateau
-    (`initaudit.signal.Activation`), ``dead`` the share of a rectifier's units that never vary.
+    (`initaudit.signal.Activation`), ``dead`` the share of units that are off for all.
     ``effective_rank`` is the participation ratio of the features; ``cosine`` the mean cosine
     between the outputs for two different samples. ``shape`` is that of one sample, ``features``
     the number of units. ``token_cosine`` is that between the tokens of one sample and ``entropy``

@@ -123,8 +123,10 @@ def test_cosine_leaves_out_samples_of_zeros() -> None:
     assert statistics.cosine(x[:2]) is None
 
 
-def test_a_unit_is_dead_where_it_never_varies() -> None:
+def test_a_unit_is_dead_where_it_is_off_for_every_input() -> None:
     x = np.abs(drawn(10, 4, 3)) + 0.1
     x[:, 1] = 0.0
     x[:, 2, 1:] = 0.0
-    assert statistics.dead_share(x, 1) == 0.25
+    x[:, 3] = 0.5
+    assert statistics.dead_share(x, 1, (0.0,)) == 0.25
+    assert statistics.dead_share(x, 1, (0.0, 0.5)) == 0.5

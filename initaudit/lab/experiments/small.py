@@ -91,5 +91,5 @@ def _factor(text: str, width: int, activation: str) -> float:
     rng = np.random.default_rng(0)
     gain = float(start(text).weight((width, width), rng).std()) * width**0.5
     known = ACTIVATIONS[activation]
-    slope = 0.5**0.5 if known.rectifier else float(known.derivative(np.zeros(1))[0])
+    slope = 0.5**0.5 if known.flat else float(known.derivative(np.zeros(1))[0])
     return float(gain * slope)
