@@ -12,6 +12,7 @@ from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.later import chained
 from initaudit.source.module import Function, arguments
+from initaudit.source.sized import one_output
 from initaudit.source.start import WEIGHTED
 from initaudit.source.targets import narrowed_to
 from initaudit.source.traits import last_word
@@ -25,12 +26,14 @@ _WEIGHTS = frozenset({"weight", "kernel", "w"})
 class Bulk:
     """A draw of the weights of every layer of some kinds, of which the file builds ``count``.
 
+    Of these ``wide`` may have more than one unit.
     ``random_bias`` says that their biases are left as the layers draw them, at random.
     """
 
     draw: Draw
     kinds: tuple[str, ...]
     count: int
+    wide: int
     random_bias: bool = False
 
 
@@ -58,7 +61,8 @@ def _bulk_draws(file: File) -> list[Bulk]:
         specs = [spec for spec in specs if spec.op in WEIGHTED]
         if not specs or chained(file, draw) or _written_later(file, draw):
             continue
-        found.append(Bulk(draw, kinds, _built(file, specs), _random_bias(file, draw, specs)))
+        count, wide = _built(file, specs)
+        found.append(Bulk(draw, kinds, count, wide, _random_bias(file, draw, specs)))
     return found
 
 
@@ -145,20 +149,34 @@ def _random_bias(file: File, draw: Draw, specs: list[LayerSpec]) -> bool:
     )
 
 
-def _built(file: File, specs: list[LayerSpec]) -> int:
-    """Return how many layers of some kinds the file builds; one in a loop counts as many.
+def _built(file: File, specs: list[LayerSpec]) -> tuple[int, int]:
+    """Return how many layers of some kinds the file builds, and those not surely of one unit.
 
-    Those of other files are known by their name: ``ConvBlock`` and ``Linear`` of a project.
+    One in a loop counts as two. Those of other files are known by their name: ``ConvBlock`` and
+    ``Linear`` of a project.
     """
-    ops = {spec.op for spec in specs}
-    words = {"Linear" if op == "linear" else "Conv" for op in ops}
-    total = 0
+    total = wide = 0
     for call in file.module.calls:
         spec = file.layer(call)
-        named = spec is None and any(word in last_word(call) for word in words)
-        if named or (spec is not None and spec.op in ops):
-            total += 2 if any(_repeats(a) for a in file.module.around(call)) else 1
-    return total
+        if any(_is_kind(last_word(call), spec, kind) for kind in specs):
+            count = 2 if any(_repeats(a) for a in file.module.around(call)) else 1
+            total += count
+            wide += 0 if spec is not None and one_output(file, spec, call) else count
+    return total, wide
+
+
+def _is_kind(word: str, spec: LayerSpec | None, kind: LayerSpec) -> bool:
+    """Return whether a layer is of a kind; one that is not known, by its name: ``ConvBlock``."""
+    if spec is not None:
+        return spec.op == kind.op and kind.dims in (None, spec.dims)
+    if kind.op == "linear":
+        return "Linear" in word
+    window = re.search(r"(\d)d", word, re.IGNORECASE)
+    return (
+        "Conv" in word
+        and ("Transpose" in word) == (kind.op == "conv_transpose")
+        and (window is None or kind.dims in (None, int(window[1])))
+    )
 
 
 def _repeats(node: ast.AST) -> bool:

@@ -21,6 +21,8 @@ _AXES = {
 _COPIES = frozenset({"clone", "repeat", "deepcopy", "new_empty", "new_zeros", "new_ones"})
 # These return the tensor itself where there is nothing to convert or move.
 _MOVES = frozenset({"cpu", "cuda", "to", "float", "half", "double", "bfloat16", "type"})
+# These return a tensor that they are given, and share the memory of an array.
+_SHARED = frozenset({"torch.as_tensor", "torch.asarray", "torch.from_numpy"})
 _VIEWS = frozenset({"detach", "view", "t", "transpose", "unsqueeze", "squeeze", "flatten"})
 _METHOD = re.compile(r"_?(init|initiali[sz]e|reset)_(weights|parameters|params)|post_init")
 
@@ -247,7 +249,7 @@ def _copied(file: File, target: ast.expr) -> tuple[str, bool] | None:
         return None
     for name in file.module.names.candidates(target.func):
         callee = file.catalogue.initialiser(name)
-        if callee is not None and callee.form == "factory":
+        if callee is not None and callee.form == "factory" and callee.name not in _SHARED:
             return "a new tensor", True
         if name == "copy.deepcopy":
             return "`deepcopy` copies", True

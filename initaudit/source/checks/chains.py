@@ -67,7 +67,8 @@ def constant_weights(subject: File, limits: Limits) -> Iterator[Hit]:
             yield _hit(subject, chain, {"value": shown, "reason": _alike(biased)}, mild=biased)
     for bulk in bulk_draws(subject):
         value = _value(bulk)
-        if value and bulk.count >= limits["chain"]:
+        # One unit has no other to stay equal to.
+        if value and bulk.wide >= limits["chain"]:
             more = {"value": f"{value:.3g}", "reason": _alike(bulk.random_bias)}
             yield _bulk_hit(subject, bulk, more)
 

@@ -195,6 +195,8 @@ def _options(draw: Draw) -> list[ast.expr]:
 def _kept(file: File, owner: Class, special: Draw, sweep: Sweep) -> bool:
     """Return whether the special value may come back: written again, or its class told apart."""
     name = special.path[1]
+    if _initialises_again(file, special, sweep):
+        return True
     for draw in file.draws:
         if draw is special or draw.role != special.role or name not in draw.path[:-1]:
             continue
@@ -210,6 +212,22 @@ def _kept(file: File, owner: Class, special: Draw, sweep: Sweep) -> bool:
     return any(
         re.search(rf"\bself\.(\w*zero\w*|{name}\b.*(init|reset)\w*)\(", line) for line in lines
     )
+
+
+def _initialises_again(file: File, special: Draw, sweep: Sweep) -> bool:
+    """Return whether the pass, once it has filled everything, calls what holds the special value.
+
+    ``if hasattr(module, "init_weights_"): module.init_weights_()``
+    """
+    if special.function is None or special.function.name in CONSTRUCTORS:
+        return False
+    for write in sweep.writes:
+        function = write.draw.function
+        for call in () if function is None else file.module.calls_by_function.get(function, ()):
+            method = isinstance(call.func, ast.Attribute) and call.func.attr
+            if method == special.function.name and call.lineno > write.draw.node.lineno:
+                return True
+    return False
 
 
 def _end(file: File, node: ast.AST) -> int:

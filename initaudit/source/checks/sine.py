@@ -15,6 +15,7 @@ from initaudit.source.draws import read_draw
 from initaudit.source.file import File, straight_line
 from initaudit.source.fold import point
 from initaudit.source.sines import Given, Sine, activations, bound, scale, scale_of, sines
+from initaudit.source.sized import told
 
 # Narrower inputs may be coordinates, whose layer starts wide in SIREN too.
 _WIDE = 16
@@ -167,9 +168,7 @@ def _is_square(file: File, made: ast.Call, given: Given) -> bool:
     spec = file.layer(made)
     if spec is None or spec.inputs is None or spec.outputs is None:
         return False
-    names = [p.name for p in spec.parameters]
-    sizes = dict(zip(names, made.args, strict=False))
-    sizes.update({k.arg: k.value for k in made.keywords if k.arg is not None})
+    sizes = told(spec, made)
     first, second = sizes.get(spec.inputs), sizes.get(spec.outputs)
     if first is None or second is None:
         return False

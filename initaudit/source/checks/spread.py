@@ -19,6 +19,7 @@ from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fitting import fitting
 from initaudit.source.operands import operands
+from initaudit.source.sized import between_counts
 from initaudit.source.start import Start
 
 # Rows that are looked up, added or compared, not multiplied by a signal (real-world-init.md 2).
@@ -50,6 +51,8 @@ class Spread:
     fan_in: int | None
     others: tuple[ast.expr, ...] = ()
     """Other places of the same branch that say the same."""
+    bare: bool = False
+    """Whether it is an array by itself, of no layer."""
 
     @property
     def std(self) -> float | None:
@@ -82,6 +85,8 @@ def too_large(subject: File, limits: Limits) -> Iterator[Hit]:
         known = fan_in is not None
         gain = std * math.sqrt(fan_in if fan_in is not None else _UNKNOWN_FAN)
         if gain**2 <= limits["layer"] or not (known or spread.implicit or std >= 0.5):
+            continue
+        if not known and spread.bare and between_counts(spread.node):
             continue
         yield _hit(subject, spread, std, gain, known)
 
@@ -217,7 +222,8 @@ def _said(start: Start) -> bool:
 
 def _spread(start: Start) -> Spread:
     assert start.weights is not None  # noqa: S101  (the callers ask)
-    return Spread(label_of(start), start.node, start.weights, start.implicit, start.fan_in)
+    label, bare = label_of(start), start.op == ""
+    return Spread(label, start.node, start.weights, start.implicit, start.fan_in, bare=bare)
 
 
 def _opened(file: File, what: str) -> bool:
@@ -240,7 +246,7 @@ def _hit(file: File, spread: Spread, std: float, gain: float, known: bool) -> Hi
             "what": spread.what,
             "std": std,
             "wanted": wanted,
-            "gain": gain,
+            "gain": f"{gain:.3g}" if known else f"{std:.3g} sqrt(fan_in)",
             "decades": abs(2 * math.log10(gain)),
         },
         confidence=None if known or spread.implicit else Confidence.MEDIUM,

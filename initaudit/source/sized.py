@@ -1,0 +1,65 @@
+"""The sizes that calls are told: a layer's features, the extents of an array."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+from initaudit.catalogue import LayerSpec
+from initaudit.source.file import File
+from initaudit.source.fold import point
+
+# How many there are of something, which is no width: heads, experts, tasks.
+_COUNT = re.compile(
+    r"(?:^|_)(?:n|num|nr|number)_|(?:^|_)(?:heads?|experts?|tasks?|groups?|branch(?:es)?|levels?"
+    r"|classes|views?|scales?|components?)$"
+)
+_EXTENTS = frozenset({"shape", "size", "dims"})
+_WIDTH = re.compile(r"hidden|feature|channel|dim|width|unit|embed|filter|neuron|inputs?$|outputs?$")
+
+
+def told(spec: LayerSpec, call: ast.Call) -> Mapping[str, ast.expr]:
+    """Return what a layer's constructor is given, by parameter."""
+    names = [p.name for p in spec.parameters]
+    given = dict(zip(names, call.args, strict=False))
+    given.update({k.arg: k.value for k in call.keywords if k.arg is not None})
+    return given
+
+
+def one_output(file: File, spec: LayerSpec, call: ast.Call) -> bool:
+    """Return whether a layer surely has a single unit."""
+    wanted = None if spec.outputs is None else told(spec, call).get(spec.outputs)
+    return wanted is not None and point(file.fold(wanted)) == 1
+
+
+def between_counts(node: ast.expr) -> bool:
+    """Return whether every extent of an array that is made is a count of something.
+
+    ``torch.randn(heads, heads)``: as few as there are heads, whatever the width of the network.
+    """
+    made = [_extents(n) for n in ast.walk(node) if isinstance(n, ast.Call)]
+    # The innermost: ``nn.Parameter(torch.randn(heads, heads))``.
+    extents = next((e for e in reversed(made) if e), [])
+    return bool(extents) and all(map(_is_count, extents))
+
+
+def _extents(call: ast.Call) -> list[ast.expr]:
+    return [
+        extent
+        for given in (*call.args, *(k.value for k in call.keywords if k.arg in _EXTENTS))
+        for extent in (given.elts if isinstance(given, ast.List | ast.Tuple) else [given])
+    ]
+
+
+def _is_count(extent: ast.expr) -> bool:
+    names = list(_names(extent))
+    return bool(names) and all(_COUNT.search(n) and not _WIDTH.search(n) for n in names)
+
+
+def _names(extent: ast.expr) -> Iterator[str]:
+    for node in ast.walk(extent):
+        if isinstance(node, ast.Attribute):
+            yield node.attr.lower()
+        elif isinstance(node, ast.Name) and node.id not in {"self", "cls", "config", "cfg", "args"}:
+            yield node.id.lower()
