@@ -227,7 +227,7 @@ class _Walk:
         if qualified in _PRODUCTS and len(args) >= 2:
             first = 1 if qualified == "torch.addmm" and len(args) > 2 else 0
             return self._product(args[first], args[first + 1], expr, state)
-        if qualified in _SUMS and len(args) == 3:
+        if qualified in _SUMS and len(args) == 3 and _contracts(args[0]):
             return self._product(args[1], args[2], expr, state)
         if isinstance(expr.func, ast.Attribute) and expr.func.attr in _METHODS and len(args) == 1:
             return self._product(expr.func.value, args[0], expr, state)
@@ -268,6 +268,21 @@ class _Walk:
         if _LIFTING.search(method or name or ""):
             return frozenset(replace(s, null=False) for s in passed)
         return passed
+
+
+def _contracts(equation: ast.expr) -> bool:
+    """Return whether an einsum of two sums over an index of both: ``h d, b d -> b h d`` does not.
+
+    One that is not written out may.
+    """
+    if not isinstance(equation, ast.Constant) or not isinstance(equation.value, str):
+        return True
+    before, arrow, after = equation.value.partition("->")
+    first, comma, second = before.partition(",")
+    # Of one letter each, or of words in einops' way.
+    words = str.split if " " in equation.value.strip() else list
+    shared = (set(words(first)) & set(words(second))) - {" ", ".", "..."}
+    return not (arrow and comma) or bool(shared - set(words(after)))
 
 
 def _through(name: str, source: _Signals, node: ast.expr, state: _State) -> _Signals:

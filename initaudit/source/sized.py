@@ -15,6 +15,10 @@ _COUNT = re.compile(
     r"(?:^|_)(?:n|num|nr|number)_|(?:^|_)(?:heads?|experts?|tasks?|groups?|branch(?:es)?|levels?"
     r"|classes|views?|scales?|components?)$"
 )
+_POSITIONS = re.compile(
+    r"^(?:seq|sequence|context|max|source|target)_?len(?:gth)?$|^(?:block|context|window)_size$"
+    r"|^max_(?:seq|sequence|position|pos)\w*$|^(?:n|num)_(?:positions|patches|tokens|frames)$"
+)
 _EXTENTS = frozenset({"shape", "size", "dims"})
 _WIDTH = re.compile(r"hidden|feature|channel|dim|width|unit|embed|filter|neuron|inputs?$|outputs?$")
 
@@ -42,6 +46,18 @@ def between_counts(node: ast.expr) -> bool:
     # The innermost: ``nn.Parameter(torch.randn(heads, heads))``.
     extents = next((e for e in reversed(made) if e), [])
     return bool(extents) and all(map(_is_count, extents))
+
+
+def by_position(node: ast.expr) -> bool:
+    """Return whether an extent of an array that is made counts positions: it is their table."""
+    return any(
+        _POSITIONS.search(name)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call)
+        for extent in _extents(call)
+        if isinstance(extent, ast.Name | ast.Attribute)
+        for name in _names(extent)
+    )
 
 
 def _extents(call: ast.Call) -> list[ast.expr]:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from initaudit.claims import Hit, Limits, check
 from initaudit.rulebook import Severity
 from initaudit.source.checks.copies import value_of
-from initaudit.source.classes import CONSTRUCTORS
+from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
 from initaudit.source.parents import Parents
-from initaudit.source.traits import called, has_weights, method_of
+from initaudit.source.traits import called, has_weights, method_of, parametric
 
 _WEIGHT = re.compile(
     r"^(?:w|b|u|v)\d*$|^(?:w|b)_|weight|kernel|param|embed|theta|matrix|dense|linear|conv|proj"
@@ -207,9 +207,13 @@ def seed_in_constructor(subject: File, limits: Limits) -> Iterator[Hit]:
         owner, method = found
         if method.name not in CONSTRUCTORS or owner.framework is None:
             continue
-        if not has_weights(subject, owner) or _put_back(subject, call, method):
+        if not has_weights(subject, owner) or not _draws(subject, owner):
+            continue
+        if _put_back(subject, call, method):
             continue
         if name in _KEYS and not _is_literal(call.args[0]):
+            continue
+        if name not in _SEEDS and name.endswith(".Rngs") and _is_default(call, method):
             continue
         if name in _KEYS and owner.framework not in {"nnx", "equinox", "flax", "haiku"}:
             continue
@@ -218,6 +222,27 @@ def seed_in_constructor(subject: File, limits: Limits) -> Iterator[Hit]:
             {"call": ast.unparse(call), "owner": owner.name},
             severity=Severity.NOTE if subject.is_test or _asked_for(subject, call) else None,
         )
+
+
+def _is_default(call: ast.Call, method: Function) -> bool:
+    """Return whether a call is a parameter's default: made once, and counting on with each use."""
+    defaults = (*method.args.defaults, *method.args.kw_defaults)
+    return any(call is node for one in defaults if one is not None for node in ast.walk(one))
+
+
+def _draws(file: File, owner: Class) -> bool:
+    """Return whether a class makes weights that are drawn, beside parameters of one value."""
+    flat = {d.node for d in file.draws if d.weights.law in {"zeros", "constant"}}
+    return any(
+        parametric(file, value.value) and not _held(value.value) & flat
+        for one in owner.lineage()
+        for values in one.attributes.values()
+        for value in values
+    )
+
+
+def _held(value: ast.expr) -> set[ast.Call]:
+    return {n for n in ast.walk(value) if isinstance(n, ast.Call)}
 
 
 def _is_literal(seed: ast.expr) -> bool:

@@ -19,7 +19,7 @@ from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fitting import fitting
 from initaudit.source.operands import operands
-from initaudit.source.sized import between_counts
+from initaudit.source.sized import between_counts, by_position
 from initaudit.source.start import Start
 
 # Rows that are looked up, added or compared, not multiplied by a signal (real-world-init.md 2).
@@ -86,7 +86,8 @@ def too_large(subject: File, limits: Limits) -> Iterator[Hit]:
         gain = std * math.sqrt(fan_in if fan_in is not None else _UNKNOWN_FAN)
         if gain**2 <= limits["layer"] or not (known or spread.implicit or std >= 0.5):
             continue
-        if not known and spread.bare and between_counts(spread.node):
+        node = spread.node
+        if not known and spread.bare and (between_counts(node) or by_position(node)):
             continue
         yield _hit(subject, spread, std, gain, known)
 
@@ -246,9 +247,16 @@ def _hit(file: File, spread: Spread, std: float, gain: float, known: bool) -> Hi
             "what": spread.what,
             "std": std,
             "wanted": wanted,
-            "gain": f"{gain:.3g}" if known else f"{std:.3g} sqrt(fan_in)",
+            "gain": _times(std, gain, known=known),
             "decades": abs(2 * math.log10(gain)),
         },
         confidence=None if known or spread.implicit else Confidence.MEDIUM,
         related=tuple(file.site(node) for node in spread.others),
     )
+
+
+def _times(std: float, gain: float, *, known: bool) -> str:
+    """Return how many times as wide a product makes the signal."""
+    if known:
+        return f"{gain:.3g}"
+    return "sqrt(fan_in)" if std == 1 else f"{std:.3g} sqrt(fan_in)"

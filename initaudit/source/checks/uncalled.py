@@ -25,7 +25,7 @@ def init_method_never_called(subject: File, limits: Limits) -> Iterator[Hit]:
                 continue
             if not _has_weights(owner) or not _fills(subject, method):
                 continue
-            if _called(subject, owner, name, method):
+            if _called(subject, owner, name, method) or _deprecated(subject, method):
                 continue
             yield Hit(
                 subject.site(_heading(method)),
@@ -43,6 +43,11 @@ def _plain(file: File, method: Function) -> bool:
     """Return whether nothing but torch decorates a method, so that it stays one."""
     names = (file.qualified(one) or "" for one in method.decorator_list)
     return all(name.startswith("torch.") for name in names)
+
+
+def _deprecated(file: File, method: Function) -> bool:
+    """Return whether a method warns those who still call it: others do its work."""
+    return "DeprecationWarning" in file.module.written(method.body)
 
 
 def _heading(method: Function) -> ast.stmt:
