@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from initaudit.architecture.entries import Value
-from initaudit.network import Attribute, Layer, Param
+from initaudit.network import Attribute, Layer, Param, whole_numbers
 
 _NORMS = frozenset({"layer_norm", "rms_norm", "batch_norm", "group_norm"})
 
@@ -29,7 +29,7 @@ class Widths:
     def of_input(self, name: str, attributes: Mapping[str, Attribute]) -> None:
         """Note an image's channels."""
         shape = attributes.get("shape")
-        if isinstance(shape, tuple) and "tokens" not in attributes:
+        if whole_numbers(shape) and "tokens" not in attributes:
             self.known[name] = shape[0] if len(shape) > 2 else shape[-1]
 
     def of_layer(self, layer: Layer) -> None:
@@ -47,7 +47,7 @@ class Widths:
         if layer.op == "global_avg_pool":
             return 1
         size = layer.attributes.get("size")
-        if layer.op == "adaptive_avg_pool" and isinstance(size, tuple):
+        if layer.op == "adaptive_avg_pool" and whole_numbers(size):
             return math.prod(size) or None
         kept = layer.op in _NORMS | {"activation", "dropout", "identity", "flatten"}
         return self.places.get(layer.inputs[0]) if kept and layer.inputs else None
