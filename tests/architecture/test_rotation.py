@@ -10,8 +10,7 @@ from initaudit.network import Attribute, Layer, Network
 from initaudit.replica.ops.op import OpError
 from initaudit.replica.ops.rotary import rotary
 from initaudit.replica.ops.turning import Scaling, scaling_of, speeds
-from tests.architecture.toy import assumed, network
-from tests.nets import Arrays
+from tests.architecture.toy import assumed, llama, network
 
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 16}  # fmt: skip
@@ -19,21 +18,6 @@ YARN = {"factor": 4.0, "original_max_position_embeddings": 16}
 LONGROPE = {"factor": 4.0, "original_max_position_embeddings": 16,
             "short_factor": [1.0, 1.5, 2.0, 2.5], "long_factor": [1.0, 2.0, 4.0, 8.0]}  # fmt: skip
 LEFT_OUT = "which is left out: attention is measured with positions as they are"
-
-
-def llama() -> Arrays:
-    random = np.random.default_rng(0)
-    shapes = {f"self_attn.{x}_proj.weight": (32, 32) for x in "qkvo"}
-    shapes |= {"mlp.gate_proj.weight": (48, 32), "mlp.up_proj.weight": (48, 32),
-               "mlp.down_proj.weight": (32, 48)}  # fmt: skip
-    held: Arrays = {"model.embed_tokens.weight": random.normal(0, 0.02, (40, 32))}
-    for i in range(2):
-        for name, shape in shapes.items():
-            held[f"model.layers.{i}.{name}"] = random.normal(0, 0.02, shape)
-        for norm in ("input_layernorm", "post_attention_layernorm"):
-            held[f"model.layers.{i}.{norm}.weight"] = np.ones(32)
-    held |= {"model.norm.weight": np.ones(32), "lm_head.weight": random.normal(0, 0.02, (40, 32))}
-    return {name: array.astype(np.float32) for name, array in held.items()}
 
 
 def config(**scaling: Any) -> dict[str, Any]:
