@@ -167,9 +167,25 @@ def nan(network: Network, held: Arrays) -> bool:
 # What theory says of them.
 
 
+def gating(network: Network) -> frozenset[str]:
+    """Return what makes a gate and is read by nothing else: it scales a signal, and adds none."""
+    layers, readers = graph.by_name(network), graph.consumers(network)
+    waiting = [x.name for x in network.layers if x.attributes.get("role") == "gate"]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if len(readers[name]) == 1 and name not in found:
+            found.add(name)
+            waiting += layers[name].inputs
+    return frozenset(found)
+
+
 def dead(network: Network) -> Wanted:
     """Two factors of zero get no gradient, unless a bias between them lets a signal through."""
-    layers = [x for x in inner(network) if not graph.ends_branch(network, x.name)]
+    aside = gating(network)
+    layers = [
+        x for x in inner(network) if x.name not in aside and not graph.ends_branch(network, x.name)
+    ]
     biases = [p.tensor for x in layers for p in x.params if p.name == "bias" and p.tensor]
     bent = any(tensor.zeros < tensor.count for tensor in biases)
     rule = "IA303" if bent else "IA101"
