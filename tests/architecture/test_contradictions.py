@@ -89,3 +89,56 @@ def test_what_a_key_agrees_with_has_to_be_there(tmp_path: Path, told: str, said:
     path = written(tmp_path, text) / "architectures" / "toy.toml"
     with pytest.raises(ArchitectureError, match=said):
         read(path)
+
+
+FOREIGN: dict[str, dict[str, tuple[int, ...]]] = {
+    "qwen2_moe": {
+        "mlp.gate.weight": (4, 32), "mlp.experts.0.gate_proj.weight": (16, 32),
+        "mlp.experts.0.up_proj.weight": (16, 32), "mlp.experts.0.down_proj.weight": (32, 16),
+        "mlp.shared_expert.gate_proj.weight": (24, 32),
+        "mlp.shared_expert.up_proj.weight": (24, 32),
+        "mlp.shared_expert.down_proj.weight": (32, 24), "mlp.shared_expert_gate.weight": (1, 32),
+        "self_attn.q_proj.weight": (32, 32), "self_attn.k_proj.weight": (32, 32),
+        "self_attn.v_proj.weight": (32, 32), "self_attn.o_proj.weight": (32, 32),
+    },
+    "deepseek_v3": {
+        "mlp.gate.weight": (4, 32), "mlp.experts.0.gate_proj.weight": (16, 32),
+        "mlp.experts.0.up_proj.weight": (16, 32), "mlp.experts.0.down_proj.weight": (32, 16),
+        "mlp.shared_experts.gate_proj.weight": (24, 32),
+        "mlp.shared_experts.up_proj.weight": (24, 32),
+        "mlp.shared_experts.down_proj.weight": (32, 24),
+        "self_attn.q_a_proj.weight": (16, 32), "self_attn.q_b_proj.weight": (64, 16),
+        "self_attn.kv_a_proj_with_mqa.weight": (24, 32), "self_attn.kv_b_proj.weight": (64, 16),
+        "self_attn.o_proj.weight": (32, 32),
+    },
+    "mamba": {
+        "mixer.A_log": (64, 8), "mixer.D": (64,), "mixer.conv1d.weight": (64, 1, 4),
+        "mixer.in_proj.weight": (128, 32), "mixer.x_proj.weight": (18, 64),
+        "mixer.dt_proj.weight": (64, 2), "mixer.out_proj.weight": (32, 64),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_family_that_no_file_describes_is_judged_layer_by_layer(kind: str) -> None:
+    random = np.random.default_rng(0)
+    shapes = {f"model.layers.{i}.{k}": s for i in range(2) for k, s in FOREIGN[kind].items()}
+    shapes |= {f"model.layers.{i}.input_layernorm.weight": (32,) for i in range(2)}
+    shapes["model.embed_tokens.weight"] = (40, 32)
+    held = {
+        name: (np.ones(shape) if len(shape) < 2 else random.normal(0, 0.02, shape)).astype("f4")
+        for name, shape in shapes.items()
+    }
+    made = network(held, config={"model_type": kind})
+    said = f"config.json says model_type {kind}, whose graph is not known: judged layer by layer"
+    assert said in assumed(made)
+    assert made.topology == "names"
+    apart = dict(made.apart)
+    assert {layer.name for layer in made.layers} == set(apart)
+    assert all(apart.values())
+
+
+def test_a_chain_that_names_tell_is_not_said_to_be_judged_layer_by_layer() -> None:
+    random = np.random.default_rng(0)
+    held = {f"fc{i}.weight": random.normal(0, 0.2, (32, 32)).astype("f4") for i in range(3)}
+    assert "layer by layer" not in assumed(network(held, config={"model_type": "mine"}))
