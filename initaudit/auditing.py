@@ -247,9 +247,18 @@ def rebuilt(checkpoint: Checkpoint, tensors: Sequence[Tensor], options: Options)
         input_shape=options.input_shape,
         activation=options.activation,
     )
-    said = tuple(Assumption(f"{reason}: judged layer by layer") for reason in built.reasons)
+    reasons = built.reasons or _foreign(checkpoint, network)
+    said = tuple(Assumption(f"{reason}: judged layer by layer") for reason in reasons)
     added = map(Assumption, lora.told(network, checkpoint.adapter))
     return replace(network, assumptions=(*said, *network.assumptions, *added))
+
+
+def _foreign(checkpoint: Checkpoint, network: Network) -> tuple[str, ...]:
+    """Return what to say of a family that no file describes, where names tell no graph either."""
+    said = None if checkpoint.config is None else checkpoint.config.model_type
+    if said is None or graph.placed(network):
+        return ()
+    return (f"config.json says model_type {said}, whose graph is not known",)
 
 
 def _measured(

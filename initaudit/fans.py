@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 from initaudit import graph
-from initaudit.network import UNKNOWN_ACTIVATION, Interval, Layer, Network, Tensor
+from initaudit.network import (
+    UNKNOWN_ACTIVATION,
+    Interval,
+    Layer,
+    Network,
+    Tensor,
+    whole_numbers,
+)
 from initaudit.signal import ACTIVATIONS, Activation, leaky_relu
 
 # The squares of the gains in theory.md 4.1 lie in [1, 23], the sigmoid's backward gain on top.
@@ -120,6 +127,6 @@ def _groups(layer: Layer) -> int:
 
 def _strides(layer: Layer, dimensions: int) -> int:
     stride = layer.attributes.get("stride", 1)
-    if isinstance(stride, tuple):
+    if whole_numbers(stride):
         return math.prod(stride)
     return stride**dimensions if isinstance(stride, int) else 1

@@ -6,13 +6,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeGuard
 
-Attribute = int | float | str | bool | tuple[int, ...] | None
+Attribute = int | float | str | bool | tuple[int, ...] | tuple[float, ...] | None
 Fan = Literal["none", "in", "out", "average"]
 Topology = Literal["graph", "source", "config", "names", "shapes"]
 
 UNKNOWN_ACTIVATION = "unknown"
+
+
+def whole_numbers(value: Attribute) -> TypeGuard[tuple[int, ...]]:
+    """Return whether an attribute is several whole numbers, such as one for each axis."""
+    return isinstance(value, tuple) and all(isinstance(n, int) for n in value)
 
 
 class Origin(StrEnum):

@@ -152,6 +152,30 @@ def test_one_sided_recurrent_weights_are_named(low: float, named: bool) -> None:
     assert any(layer.op == "gru" for layer in report.networks[0].layers)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("std", "named"),
+    [
+        pytest.param(1.0, True, id="takes 3 to 8 times the steps, and a rate that is just right"),
+        pytest.param(0.18, False, id="1 / sqrt(32)"),
+    ],
+)
+def test_gates_of_weights_far_too_large_make_a_sequence_chaotic(
+    seed: int, std: float, named: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    held = {"embedding.weight": random.standard_normal((100, 24)),
+            "fc.weight": random.uniform(-0.18, 0.18, (10, 32)),
+            "fc.bias": np.zeros(10)}  # fmt: skip
+    for layer, into in enumerate((24, 32)):
+        held[f"lstm.weight_ih_l{layer}"] = random.normal(0, std, (128, into))
+        held[f"lstm.weight_hh_l{layer}"] = random.normal(0, std, (128, 32))
+        held |= {f"lstm.bias_{side}_l{layer}": np.zeros(128) for side in ("ih", "hh")}
+    report = initaudit.audit(held, probe=False, samples=64, seed=seed)
+    found = {f.rule for f in report.findings if f.severity >= Severity.WARNING}
+    assert found == ({"IA209"} if named else set())
+
+
 @pytest.mark.parametrize(("times_eps", "severity"), [(0.7, "NOTE"), (0.05, "WARNING")])
 def test_an_eps_that_sets_half_the_scale_is_a_note(times_eps: float, severity: str) -> None:
     random = np.random.default_rng(0)

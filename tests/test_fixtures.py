@@ -47,6 +47,16 @@ def test_a_file_gets_the_verdict_of_its_arrays(drawn: Drawn) -> None:
     assert not drawn.expected or bad(report) & drawn.expected
 
 
+@pytest.mark.parametrize("drawn", healthy(SEED), ids=lambda d: d.name)
+def test_a_healthy_network_is_silent_of_a_signal_that_went_through_it(drawn: Drawn) -> None:
+    (network,) = initaudit.audit(FOLDER / drawn.name / "model.safetensors").networks
+    if drawn.name == "healthy-lora":
+        # The weights that an adapter is added to are not stored with it.
+        assert (network.coverage, network.verdict) == (0.0, "unjudged")
+    else:
+        assert network.coverage == 1.0
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("told", [True, False], ids=["activation told", "activation unknown"])
 def test_faulty_networks_are_named(seed: int, told: bool) -> None:

@@ -71,6 +71,7 @@ def build(
         reasons.append(
             f"config.json says model_type {said}, but {wanted.marks[0]} and the like are missing"
         )
+    against = list(reasons)
     for match in found:
         settled = settle(match.architecture, sources, match.prefix)
         builder = Builder(match.architecture, sources, match.prefix, settled.notes)
@@ -78,6 +79,7 @@ def build(
             layers = builder.run(settled.values, input_shape)
         except MismatchError as error:
             reasons.append(f"its names are those of {match.architecture.name}, but {error}")
+            against += reasons[-1:] if match.by_type else []
             continue
         rest, why = _rest(index, builder, match.architecture.name)
         return Built(
@@ -87,7 +89,7 @@ def build(
                 origin=Origin.MEASURED,
                 topology="config" if match.by_type else "names",
                 site=Site(path),
-                assumptions=tuple(map(Assumption, _told(match, settled, said))),
+                assumptions=tuple(map(Assumption, _told(match, settled, said, against))),
                 apart=(*why, *foreign),
             ),
             tuple(reasons),
@@ -127,10 +129,14 @@ def out_axes(
     )
 
 
-def _told(match: Match, settled: Settled, said: str | None) -> tuple[str, ...]:
+def _told(
+    match: Match, settled: Settled, said: str | None, against: Sequence[str]
+) -> tuple[str, ...]:
     by = f"config.json says model_type {said}" if match.by_type else "by the names of its tensors"
     one = match.architecture
-    return tuple(dict.fromkeys((f"taken for {one.name}: {by}", *one.notes, *settled.notes)))
+    believed = (f"{reason}: the weights are believed" for reason in against)
+    first = f"taken for {one.name}: {by}"
+    return tuple(dict.fromkeys((first, *believed, *one.notes, *settled.notes)))
 
 
 def _rest(

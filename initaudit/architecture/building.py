@@ -189,7 +189,8 @@ class Builder:
         settings = {k: _resolved(v, scope.settings) for k, v in step.attributes.items()}
         attributes = attributes_of(step.op, settings, params, sources, self.widths)
         if step.op == "rotary":
-            attributes, note = rotation.scaled(attributes)
+            width = self.widths.known.get(sources[0])
+            attributes, note = rotation.scaled(attributes, self.sources.config, width)
             self.notes += [note] if note else []
         if step.op == "activation" and attributes.get("function") is None:
             attributes["function"] = UNKNOWN_ACTIVATION

@@ -129,11 +129,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """A key of ``config.json`` that ought to equal a tensor's extent."""
+    """A key of ``config.json``, and what tells the same of the weights: the weights win."""
 
     config: str
-    tensor: str
-    axis: int
+    weights: Setting
 
 
 @dataclass(frozen=True, slots=True)

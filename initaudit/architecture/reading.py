@@ -89,10 +89,7 @@ def _made(tree: Mapping[str, Any], path: Path) -> Architecture:
         steps=_steps(tree["steps"], f"{where}: steps"),
         blocks=blocks,
         agree=tuple(
-            Agreement(
-                _string(raw.get("config"), f"{where}: agree"),
-                *_extent(raw.get("extent"), f"{where}: agree"),
-            )
+            _agreement(raw, f"{where}: agree")
             for raw in _rows(tree.get("agree", []), f"{where}: agree")
         ),
         notes=_strings(tree.get("notes", []), f"{where}: notes"),
@@ -189,6 +186,14 @@ def _setting(name: str, raw: Any, where: str) -> Setting:
         activation=bool(raw.get("activation", False)),
         tell=_word(raw, "tell", where),
     )
+
+
+def _agreement(raw: Mapping[str, Any], where: str) -> Agreement:
+    config = _string(raw.get("config"), where)
+    told = {key: value for key, value in raw.items() if key != "config"}
+    if len(told) != 1 or not told.keys() <= {"extent", "count", "like"}:
+        raise ArchitectureError(f"{where}: a key agrees with one of extent, count and like")
+    return Agreement(config, _setting(config, told, where))
 
 
 def _operands(raw: Any, where: str) -> tuple[str | float, ...]:

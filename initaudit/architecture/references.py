@@ -31,6 +31,7 @@ def _spoken(
         yield from expected
         for value in expected.values():
             yield from _named(value)
+    yield from (pair.weights.like for pair in architecture.agree if pair.weights.like)
     for given in architecture.inputs:
         yield from given.when
         yield from _named(given.shape)

@@ -76,17 +76,19 @@ def settle(architecture: Architecture, sources: Sources, prefix: str) -> Settled
          "class": first if isinstance(first, str) else None,
          "model_type": _scalar(config.get("model_type"))}
     )  # fmt: skip
-    add(settled, architecture.settings, sources, Place(prefix, prefix=prefix))
+    place = Place(prefix, prefix=prefix)
+    add(settled, architecture.settings, sources, place)
     for pair in architecture.agree:
-        tensor = sources.index.tensors.get(prefix + pair.tensor)
         said = _scalar(_looked_up(config, pair.config))
-        if tensor is None or said is None or pair.axis >= len(tensor.shape):
+        found = _one(pair.weights, sources, place, settled)
+        if said is None or not found or said == found:
             continue
-        if said != tensor.shape[pair.axis]:
-            settled.notes.append(
-                f"config.json says {pair.config} = {said}, {tensor.name} has "
-                f"{tensor.shape[pair.axis]}: the weights are believed"
-            )
+        extent = pair.weights.extent
+        tensor = sources.index.tensors.get(place.full(extent[0])) if extent else None
+        has = "the weights make it" if tensor is None else f"{tensor.name} has"
+        settled.notes.append(
+            f"config.json says {pair.config} = {said}, {has} {found}: the weights are believed"
+        )
     return settled
 
 
@@ -197,6 +199,12 @@ def _configured(setting: Setting, config: Mapping[str, Any], settled: Settled) -
                 settled.notes.append(f"the activation {value!r} of config.json is not known")
                 continue
             return known
+        usual = setting.default
+        if isinstance(usual, float) and not _above_zero(value):
+            settled.notes.append(
+                f"config.json says {key} = {value}, which is no number above 0: {usual} is taken"
+            )
+            continue
         whole = settled.values.get(setting.divides) if setting.divides else None
         if isinstance(whole, int) and (not isinstance(value, int) or value < 1 or whole % value):
             settled.notes.append(
@@ -232,6 +240,11 @@ def _number(given: str | float, values: Values) -> float | None:
 
 def _whole(value: float) -> int | float:
     return int(value) if float(value).is_integer() else value
+
+
+def _above_zero(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf
 
 
 def _looked_up(config: Mapping[str, Any], key: str) -> Any:

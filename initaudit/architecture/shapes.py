@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from initaudit.architecture.entries import Value
-from initaudit.network import Attribute, Layer, Param
+from initaudit.network import Attribute, Layer, Param, whole_numbers
 
 _NORMS = frozenset({"layer_norm", "rms_norm", "batch_norm", "group_norm"})
 
@@ -29,7 +29,7 @@ class Widths:
     def of_input(self, name: str, attributes: Mapping[str, Attribute]) -> None:
         """Note an image's channels."""
         shape = attributes.get("shape")
-        if isinstance(shape, tuple) and "tokens" not in attributes:
+        if whole_numbers(shape) and "tokens" not in attributes:
             self.known[name] = shape[0] if len(shape) > 2 else shape[-1]
 
     def of_layer(self, layer: Layer) -> None:
@@ -47,7 +47,7 @@ class Widths:
         if layer.op == "global_avg_pool":
             return 1
         size = layer.attributes.get("size")
-        if layer.op == "adaptive_avg_pool" and isinstance(size, tuple):
+        if layer.op == "adaptive_avg_pool" and whole_numbers(size):
             return math.prod(size) or None
         kept = layer.op in _NORMS | {"activation", "dropout", "identity", "flatten"}
         return self.places.get(layer.inputs[0]) if kept and layer.inputs else None
@@ -216,9 +216,10 @@ def _bounds(
 
 
 def check(layer: Layer, widths: Widths) -> None:
-    """Raise MismatchError where a layer's weight cannot read what its input gives."""
+    """Raise MismatchError where a layer, or its weight, cannot read what its inputs give."""
     weight = layer.param("weight")
     if weight is None or not layer.inputs:
+        _joined(layer, [widths.known.get(name) for name in layer.inputs])
         return
     shape = tuple(n or 0 for n in weight.shape)
     stored = weight.tensor.name if weight.tensor else layer.name
@@ -237,6 +238,26 @@ def check(layer: Layer, widths: Widths) -> None:
             raise MismatchError(f"{stored} reads {fan} features, its input has {into}")
     elif layer.op in _NORMS and _features(layer) != into and len(shape) == 1:
         raise MismatchError(f"{stored} has {shape[0]} features, its input {into}")
+
+
+def _joined(layer: Layer, sources: Sources) -> None:
+    """Raise MismatchError where the widths that an operation joins do not fit each other."""
+    if layer.op in {"add", "multiply"}:
+        widths = {width for width in sources if width not in (None, 1)}
+        if len(widths) > 1:
+            told = " and ".join(map(str, sorted(filter(None, widths))))
+            raise MismatchError(f"{layer.name} joins {told} features")
+    heads = _whole(layer, "heads", 1)
+    if layer.op == "rotary" and sources[0] is not None and sources[0] % heads:
+        raise MismatchError(f"{layer.name} turns {sources[0]} features in {heads} heads")
+    if layer.op == "attention" and len(sources) > 2:
+        each = (heads, *[_whole(layer, "kv_heads", heads)] * 2)
+        parts = [width / n for width, n in zip(sources, each, strict=False) if width and n]
+        if len(parts) > 2 and (parts[0] != parts[1] or any(part % 1 for part in parts)):
+            queries, keys, _ = sources[:3]
+            raise MismatchError(
+                f"{layer.name} sets {queries} features in {heads} heads beside {keys} in {each[1]}"
+            )
 
 
 def _features(layer: Layer) -> int:

@@ -47,7 +47,9 @@ class Sampler:
             return np.zeros(0)
         held = dtypes.values(self._codes[:: self._stride // self._kept], self._stored.dtype)
         parts = held.view(np.float32) if self._stored.dtype == "C64" else held
-        wide = parts.astype(np.float64)
+        # Casting a signalling NaN is an invalid operation (IEEE 754).
+        with np.errstate(invalid="ignore"):
+            wide = parts.astype(np.float64)
         finite = np.isfinite(wide)
         return wide if finite.all() else wide[finite]
 

@@ -13,6 +13,12 @@ from initaudit.checkpoint.units import RECURRENT, Unit
 PLACES = 16
 """Length of each spatial side, or of a sequence, where nothing tells it."""
 
+STEPS = 35
+"""Length of a sequence that a recurrent layer reads, where nothing tells it.
+
+It is the depth of such a layer, and what gradients usually go back through (Zaremba et al. 2014).
+"""
+
 _LARGEST = 256
 _SUBSETS = 3000
 
@@ -43,7 +49,7 @@ def plan(chain: Sequence[Unit], given: tuple[int, ...] | None) -> Plan:
     if first.op in RECURRENT:
         if given is not None and len(given) == 2 and given[1] == first.fan:
             return Plan(given)
-        return Plan((PLACES, first.fan), notes=(f"the input is a sequence of {PLACES} steps",))
+        return Plan((STEPS, first.fan), notes=(f"the input is a sequence of {STEPS} steps",))
     if not first.dims:
         fits = given is None or prod(given) == first.fan
         return Plan((first.fan,), notes=() if fits else (_refused(given, first),))
@@ -61,7 +67,8 @@ def _tokens(chain: Sequence[Unit], given: tuple[int, ...] | None) -> Plan:
         count = after.fan // table.width
         note = f"{after.name} reads {count} tokens side by side"
         return Plan((count,), flatten=after.name, notes=(note,))
-    length = given[0] if given is not None and len(given) == 1 else PLACES
+    usual = STEPS if any(unit.op in RECURRENT for unit in chain) else PLACES
+    length = given[0] if given is not None and len(given) == 1 else usual
     return Plan((length,), notes=(f"the input is {length} tokens, drawn evenly from {table.name}",))
 
 

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from initaudit.checkpoint.spatial import STEPS
 from initaudit.reading.values import Module
 
 _SIDES = (32, 224, 28, 64, 96, 128, 256, 84, 48, 299, 384, 16)
 _LENGTHS = (16, 64, 128, 8, 4)
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ def candidates(first: tuple[str, tuple[int, ...]] | None, module: Module) -> lis
     if first is not None:
         found += _of_operator(*first)
     kind, shape = next(_weighted(module), ("", ()))
+    if first is not None and first[0] == "embedding" and _recurs(module):
+        found.insert(0, Entry((STEPS,), tokens=True))
     if not found:
         found += _of_operator(kind, shape, flat=True)
     width = 64
@@ -73,10 +77,14 @@ def _of_operator(name: str, shape: Sequence[int], *, flat: bool = False) -> list
             return [Entry((numbers[0],)), Entry((numbers[0], 32, 32)), Entry((numbers[0], 16))]
         case "layer_norm" | "rms_norm" if numbers:
             return [Entry((numbers[-1],)), Entry((16, numbers[-1]))]
-        case "lstm" | "gru" | "rnn_tanh" if len(numbers) == 2:
-            return [Entry((16, numbers[1])), Entry((16, numbers[1]), batch=1)]
+        case _ if name in _RECURRENT and len(numbers) == 2:
+            return [Entry((STEPS, numbers[1])), Entry((STEPS, numbers[1]), batch=1)]
         case _:
             return []
+
+
+def _recurs(module: Module) -> bool:
+    return any(kind in _RECURRENT for kind, _ in _weighted(module))
 
 
 def _inputs(name: str, shape: Sequence[int]) -> int:

@@ -26,6 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 OVERFLOW = "its output overflows"
+_NOT_REACHED = "not reached"
 
 See = Callable[[Layer, Array, int, tuple[Array, ...]], None]
 """What is told each output as it comes up, with the axis of its features and what it read."""
@@ -165,8 +166,11 @@ def _let_go(tape: Tape, name: str) -> None:
 
 
 def _blocked(layer: Layer, tape: Tape) -> str | None:
+    """Return why a layer is not reached: the first one in front of it that gives nothing."""
     behind = next((name for name in layer.inputs if name in tape.stopped), None)
-    return None if behind is None else f"not reached: {behind} gives no output"
+    if behind is None or tape.stopped[behind].startswith(_NOT_REACHED):
+        return None if behind is None else tape.stopped[behind]
+    return f"{_NOT_REACHED}: {behind} gives no output"
 
 
 def _run(setting: _Setting, layer: Layer, tape: Tape, keep: Keep) -> None:

@@ -73,6 +73,22 @@ def arrays(blocks: int = 3, prefix: str = "") -> Arrays:
     }
 
 
+def llama() -> Arrays:
+    """The arrays of a Llama of two blocks: 4 heads of 8 features, 40 tokens."""
+    random = np.random.default_rng(0)
+    shapes = {f"self_attn.{x}_proj.weight": (32, 32) for x in "qkvo"}
+    shapes |= {"mlp.gate_proj.weight": (48, 32), "mlp.up_proj.weight": (48, 32),
+               "mlp.down_proj.weight": (32, 48)}  # fmt: skip
+    held: Arrays = {"model.embed_tokens.weight": random.normal(0, 0.02, (40, 32))}
+    for i in range(2):
+        for name, shape in shapes.items():
+            held[f"model.layers.{i}.{name}"] = random.normal(0, 0.02, shape)
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            held[f"model.layers.{i}.{norm}.weight"] = np.ones(32)
+    held |= {"model.norm.weight": np.ones(32), "lm_head.weight": random.normal(0, 0.02, (40, 32))}
+    return {name: array.astype(np.float32) for name, array in held.items()}
+
+
 def network(held: Arrays, *folders: Path, config: dict[str, Any] | None = None) -> Network:
     """The network of arrays in memory, with what stands in a ``config.json`` beside them."""
     options = Options(rules=folders)

@@ -18,6 +18,13 @@ _LLAMA = {
     "eos_token_id": 2,
 }
 _SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+_FEW = _LLAMA | {"num_hidden_layers": 2}
+_LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0, 1.1, 1.3, 1.7],
+    "long_factor": [1.0, 2.0, 5.0, 9.0],
+}
 
 EXAMPLES = (
     example(
@@ -56,6 +63,33 @@ EXAMPLES = (
         },
     ),
     example(
+        "qwen3_yarn",
+        "Qwen3ForCausalLM",
+        _FEW
+        | {
+            "head_dim": 16,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 1000.0,
+                "factor": 8.0,
+                "original_max_position_embeddings": 8,
+                "mscale": 1.5,
+                "mscale_all_dim": 0.5,
+                "truncate": False,
+            },
+        },
+    ),
+    example(
+        "llama_dynamic",
+        "LlamaForCausalLM",
+        _FEW
+        | {
+            "max_position_embeddings": LENGTH // 2,
+            "rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0},
+        },
+        notes="sequences longer than the positions it is for",
+    ),
+    example(
         "llama_tied", "LlamaForCausalLM", _LLAMA | {"tie_word_embeddings": True, "head_dim": 16}
     ),
     example("mistral", "MistralForCausalLM", _LLAMA | {"sliding_window": LENGTH // 2}),
@@ -76,6 +110,12 @@ EXAMPLES = (
     ),
     example("phi", "PhiForCausalLM", _LLAMA | {"num_key_value_heads": 4}),
     example("phi3", "Phi3ForCausalLM", _LLAMA),
+    example(
+        "phi3_longrope",
+        "Phi3ForCausalLM",
+        _FEW | {"original_max_position_embeddings": LENGTH // 2, "rope_parameters": _LONGROPE},
+        notes="sequences longer than those it was first trained on",
+    ),
     example(
         "mixtral", "MixtralForCausalLM", _LLAMA | {"num_local_experts": 4, "num_experts_per_tok": 2}
     ),

@@ -88,15 +88,14 @@ def attended(network: Network) -> Iterator[tuple[Layer, Layer]]:
                 yield layer, following[-1]
 
 
-def inner(network: Network) -> list[Layer]:
-    """Return the weights of branches that multiply one another, attention's apart: MLPs, kernels.
+def pairs(network: Network) -> Iterator[tuple[Layer, Layer]]:
+    """Yield weights of branches that multiply one another, attention's apart: MLPs, kernels.
 
-    A weight alone in its branch, such as a projected shortcut, is none of them.
+    A weight alone in its branch, such as a projected shortcut, is in none of them.
     """
     crossed, readers = graph.bottlenecks(network), graph.consumers(network)
     layers = graph.by_name(network)
     aside = {end.name for _, end in attended(network)}
-    found: dict[str, Layer] = {}
     for layer in graph.weighted(network):
         if layer.name in crossed or layer.name in aside:
             continue
@@ -105,11 +104,15 @@ def inner(network: Network) -> list[Layer]:
             for name in readers[waiting.pop()]:
                 here = layers[name]
                 if here.op in graph.WEIGHTED:
-                    found |= {layer.name: layer, name: here}
+                    yield layer, here
                 elif name not in seen and here.op not in {"add", "attention"}:
                     seen.add(name)
                     waiting.append(name)
-    return list(found.values())
+
+
+def inner(network: Network) -> list[Layer]:
+    """Return the weights that are in a pair."""
+    return list({x.name: x for pair in pairs(network) for x in pair}.values())
 
 
 def stored(layer: Layer) -> Iterator[str]:
@@ -169,11 +172,14 @@ def nan(network: Network, held: Arrays) -> bool:
 
 def dead(network: Network) -> Wanted:
     """Two factors of zero get no gradient, unless a bias between them lets a signal through."""
-    layers = [x for x in inner(network) if not graph.ends_branch(network, x.name)]
-    biases = [p.tensor for x in layers for p in x.params if p.name == "bias" and p.tensor]
-    bent = any(tensor.zeros < tensor.count for tensor in biases)
+    bent = all(_biased(first) for first, _ in pairs(network))
     rule = "IA303" if bent else "IA101"
     return Wanted(frozenset({rule}), Severity.WARNING if bent else Severity.ERROR)
+
+
+def _biased(layer: Layer) -> bool:
+    biases = [p.tensor for p in layer.params if p.name == "bias" and p.tensor]
+    return any(tensor.zeros < tensor.count for tensor in biases)
 
 
 def one_sided(network: Network) -> Wanted:

@@ -39,7 +39,12 @@ MOST = 30_000
 """Bytes of the largest file that is kept."""
 
 _SPREAD = ("shapes", "kept", "stds", "sizes", "gradients")
-_UNTOLD = frozenset({"transformers_version", "dtype", "id2label", "label2id"})
+_UNTOLD = frozenset(
+    {"transformers_version", "dtype", "id2label", "label2id", "initializer_range", "use_cache",
+     "bos_token_id", "eos_token_id", "attention_dropout", "hidden_dropout_prob",
+     "attention_probs_dropout_prob"}
+)  # fmt: skip
+"""Keys of ``config.json`` that no graph follows from."""
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ EXAMPLES = (
             "num_labels": 10,
         },
         _LARGE,
+        notes="gains of batch norms from N(0, 0.02): fresh, it does not train",
     ),
     example(
         "segformer",

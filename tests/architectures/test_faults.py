@@ -25,6 +25,7 @@ from tests.architectures.zoo import EXAMPLES
         pytest.param("torch_post_norm", set(), id="random biases"),
         pytest.param("tv_resnet18", {"twins"}, id="convolutions and batch norm"),
         pytest.param("gru", {"zeros", "twins"}, id="a recurrent stack"),
+        pytest.param("lstm", {"zeros", "twins"}, id="gates that keep more of the state"),
     ],
 )
 def test_each_fault_is_named_and_a_fresh_network_is_not(name: str, no_place: set[str]) -> None:

@@ -30,7 +30,7 @@ def shape(found: Network) -> Any:
         pytest.param("emb.weight 50 8;" + linear("fc", 2, 8), None, (16,), id="tokens"),
         pytest.param("emb.weight 50 8;" + linear("fc", 2, 8), (32,), (32,), id="tokens given"),
         pytest.param("emb.weight 50 8;" + linear("fc", 2, 24), None, (3,), id="tokens joined"),
-        pytest.param("gru.weight_ih_l0 12 5; gru.weight_hh_l0 12 4", None, (16, 5), id="steps"),
+        pytest.param("gru.weight_ih_l0 12 5; gru.weight_hh_l0 12 4", None, (35, 5), id="steps"),
         pytest.param(
             "gru.weight_ih_l0 12 5; gru.weight_hh_l0 12 4", (7, 5), (7, 5), id="steps given"
         ),

@@ -66,7 +66,8 @@ def draw(dtype: str, *shape: int, std: float = 1.0, seed: int = 0) -> NDArray[An
 def assert_true(tensor: Tensor, values: NDArray[Any], relative: float = 1e-12) -> None:
     """Compare with plain float64 arithmetic over the finite elements."""
     parts = values.reshape(-1).view(np.float32) if tensor.dtype == "C64" else values.reshape(-1)
-    wide = parts.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        wide = parts.astype(np.float64)
     finite = wide[np.isfinite(wide)]
     each = wide.reshape(values.size, -1)
     assert tensor.shape == values.shape
@@ -281,6 +282,12 @@ def test_any_bits_are_judged_rightly(data: st.DataObject) -> None:
     if largest < 1e150:
         assert_true(tensor, values, relative=1e-9)
     assert sum(tensor.histogram) == tensor.sampled
+
+
+def test_a_signalling_nan_is_counted_without_a_warning() -> None:
+    raw = np.array([0x3F80, 0x7F81, 0x0000], np.uint16)
+    tensor = measure(store(raw.view(PEERS["BF16"]), "BF16"))
+    assert (tensor.nans, tensor.zeros, tensor.maximum) == (1, 1, 1.0)
 
 
 def failing(name: str) -> Stored:

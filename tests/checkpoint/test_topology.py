@@ -338,6 +338,26 @@ def test_both_directions_of_a_recurrent_layer_read_the_same_and_are_joined() -> 
                     "rnn.l1_reverse": True, "fc": None}  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("spec", "given", "shape"),
+    [
+        pytest.param("gru.weight_ih_l0 96 24; gru.weight_hh_l0 96 32;" + linear("fc", 2, 32),
+                     None, (35, 24), id="steps are the depth of what recurs"),
+        pytest.param("emb.weight 50 24; gru.weight_ih_l0 96 24; gru.weight_hh_l0 96 32;",
+                     None, (35,), id="tokens that what recurs reads"),
+        pytest.param("emb.weight 50 24; gru.weight_ih_l0 96 24; gru.weight_hh_l0 96 32;",
+                     (8,), (8,), id="a length that is given"),
+        pytest.param("emb.weight 50 24;" + linear("fc", 2, 24),
+                     None, (16,), id="tokens that are read one by one"),
+    ],
+)  # fmt: skip
+def test_sequences_are_longer_where_a_layer_recurs(
+    spec: str, given: tuple[int, ...] | None, shape: tuple[int, ...]
+) -> None:
+    found = network(spec, input_shape=given)
+    assert found.layer("input").attributes["shape"] == shape
+
+
 def test_an_activation_is_named_after_its_layer_and_unknown_without_a_source() -> None:
     found = network(linear("0", 64, 32) + linear("2", 10, 64))
     layer = found.layer("0.activation")

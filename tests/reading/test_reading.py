@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 import initaudit
 from initaudit import declaring, running
+from initaudit.checkpoint.spatial import STEPS
 from initaudit.finding import Report
 from initaudit.network import Interval
 from initaudit.options import Options, rules_for
@@ -381,3 +382,28 @@ class Net(nn.Module):
     last = network.layers[-1]
     assert last.op == "add"
     assert set(last.inputs) == {"b", read_by_add}
+
+
+def test_what_recurs_is_sent_as_many_steps_as_its_checkpoint_is(tmp_path: Path) -> None:
+    made = read(
+        tmp_path,
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(50, 24)
+        self.lstm = nn.LSTM(24, 32, 2, batch_first=True)
+        self.fc = nn.Linear(32, 10)
+        for p in self.lstm.parameters():
+            if p.dim() > 1:
+                nn.init.normal_(p)
+
+    def forward(self, tokens):
+        return self.fc(self.lstm(self.embedding(tokens))[0])
+""",
+    )
+    plan, _ = model.planned(made, model.follow(made, model.declared(made, 0)[1]))
+    (entry,) = [layer for layer in plan.network(()).layers if layer.op == "input"]
+    assert entry.attributes["shape"] == (STEPS,)
+    report = declared(tmp_path / "net.py", probe=False)
+    assert "IA209" in {f.rule for f in report.findings}

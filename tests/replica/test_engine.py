@@ -38,11 +38,12 @@ def test_layers_behind_the_cotangent_get_no_gradient() -> None:
 
 def test_a_layer_that_does_not_fit_stops_and_all_behind_it_with_it() -> None:
     built = mlp((3, 4, 2), "relu", HE).add("wide", "linear", {"weight": np.ones((5, 9))})
-    built.add("end", "activation", function="relu")
+    built.add("end", "activation", function="relu").add("last", "activation", function="relu")
     tape = forward(built.network, loader(built.load), {"input": np.ones((2, 3))})
     assert tape.stopped == {
         "wide": "its weight reads 9 features, its input has 2",
         "end": "not reached: wide gives no output",
+        "last": "not reached: wide gives no output",
     }
     assert "fc1" in tape.outputs
 

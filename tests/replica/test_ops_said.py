@@ -41,7 +41,7 @@ from tests.replica.case import Case, Shape, numbers
         ("attention", ((2, 3, 4), (2, 3, 4), (2, 2, 4)), {}, {}, "(3, 4), (3, 4), (2, 4)"),
         ("attention", ((2, 3, 4), (2, 5, 4), (2, 5, 4)), {}, {"causal": True}, "3 queries and 5"),
         ("rotary", ((2, 3, 4),), {}, {"heads": 3}, "do not divide into 3 heads"),
-        ("rotary", ((2, 3, 4),), {}, {"heads": 2, "scaling": "yarn"}, "scaling yarn"),
+        ("rotary", ((2, 3, 4),), {}, {"heads": 2, "scaling": "spiral"}, "scaling spiral"),
         ("rotary", ((2, 3, 4),), {}, {"heads": 2, "dims": 4}, "4 of the 2 features of a head"),
         ("table", ((2, 6, 4),), {"weight": (5, 4)}, {}, "no 6 rows"),
         ("table", ((2, 5, 4),), {"weight": (5, 4)}, {"offset": 1}, "no 5 rows from 1"),

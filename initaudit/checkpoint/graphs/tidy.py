@@ -6,6 +6,7 @@ from math import prod
 
 from initaudit.checkpoint.graphs.fuse import Steps
 from initaudit.checkpoint.graphs.steps import Step
+from initaudit.network import whole_numbers
 
 
 def tidy(steps: Steps) -> None:
@@ -76,7 +77,7 @@ def _composed(steps: Steps, step: Step) -> bool:
         return False
     if step.op == "transpose":
         first, second = below.attributes["perm"], step.attributes["perm"]
-        if not isinstance(first, tuple) or not isinstance(second, tuple):
+        if not whole_numbers(first) or not whole_numbers(second):
             return False
         step.attributes["perm"] = tuple(first[p] for p in second)
     step.inputs = list(below.inputs)

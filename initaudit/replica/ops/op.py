@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from initaudit.network import Attribute
+from initaudit.network import Attribute, whole_numbers
 from initaudit.replica.ops.product import Gradient
 from initaudit.special import Array
 
@@ -83,7 +83,7 @@ def each(attributes: Attributes, name: str, dims: int, default: int) -> tuple[in
         value = default
     if isinstance(value, int):
         return (value,) * dims
-    if isinstance(value, tuple) and len(value) == dims:
+    if whole_numbers(value) and len(value) == dims:
         return value
     raise OpError(f"{name} is {value!r}, not {dims} whole numbers")
 
@@ -114,7 +114,7 @@ def several(attributes: Attributes, name: str) -> tuple[int, ...]:
     value = attributes.get(name)
     if isinstance(value, int):
         return (value,)
-    if not isinstance(value, tuple):
+    if not whole_numbers(value):
         raise OpError(f"{name} is {value!r}, not whole numbers")
     return value
 

@@ -8,37 +8,18 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from initaudit.replica.ops.op import Attributes, Cache, Inputs, Op, OpError, Params, number, real
+from initaudit.replica.ops.turning import Scaling, scaling_of, speeds
 from initaudit.special import Array
-
-Scaling = tuple[str, float, float, float, float]
-
-
-def _speeds(dims: int, base: float, scaling: Scaling | None) -> Array:
-    """Return base^(-2 i / dims), scaled to longer sequences than a model was trained on.
-
-    ``linear`` divides all by the factor; ``llama3`` (Llama 3.1) those that take more than
-    original / low positions for a turn, none that take fewer than original / high, and blends
-    between.
-    """
-    speeds: Array = base ** (-np.arange(0, dims, 2) / dims)
-    if scaling is None:
-        return speeds
-    kind, factor, low, high, original = scaling
-    if kind == "linear":
-        return speeds / factor
-    turns = original * speeds / (2.0 * np.pi)
-    kept = np.clip((turns - low) / (high - low), 0.0, 1.0) if high != low else turns > low
-    return speeds * (kept + (1.0 - kept) / factor)
 
 
 @lru_cache(maxsize=8)
 def _turns(
     length: int, dims: int, base: float, scaling: Scaling | None, dtype: DTypeLike
 ) -> tuple[Array, Array]:
-    """Return cosine and sine of position x speed, each (length, 1, dims / 2)."""
-    speeds = _speeds(dims, base, scaling)
-    angles = np.arange(length)[:, None, None] * speeds
-    return np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
+    """Return cosine and sine of position x speed, each (length, 1, dims / 2), times a magnitude."""
+    angles = np.arange(length)[:, None, None] * speeds(dims, base, length, scaling)
+    size = 1.0 if scaling is None else scaling.magnitude
+    return (size * np.cos(angles)).astype(dtype), (size * np.sin(angles)).astype(dtype)
 
 
 def _turned(x: Array, heads: int, dims: int, turns: tuple[Array, Array], pairs: bool) -> Array:  # noqa: FBT001
@@ -57,18 +38,6 @@ def _turned(x: Array, heads: int, dims: int, turns: tuple[Array, Array], pairs: 
     return y.reshape(x.shape)
 
 
-def _scaling(attributes: Attributes) -> Scaling | None:
-    kind = attributes.get("scaling")
-    if kind is None:
-        return None
-    if kind not in {"linear", "llama3"}:
-        raise OpError(f"the scaling {kind} of rotary positions is not known")
-    factor, low, high, original = (
-        real(attributes, name, 1.0) for name in ("factor", "low", "high", "original")
-    )
-    return str(kind), factor, low, high, original
-
-
 def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Array, Cache]:
     (x,) = inputs
     heads = number(attributes, "heads", 1)
@@ -79,7 +48,7 @@ def _forward(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[Ar
     if not 0 < dims <= width or dims % 2:
         raise OpError(f"it turns pairs among {dims} of the {width} features of a head")
     base = real(attributes, "base", 10000.0)
-    turns = _turns(x.shape[-2], dims, base, _scaling(attributes), x.dtype)
+    turns = _turns(x.shape[-2], dims, base, scaling_of(attributes), x.dtype)
     pairs = bool(attributes.get("interleaved"))
     return _turned(x, heads, dims, turns, pairs), (heads, dims, turns, pairs)
 
