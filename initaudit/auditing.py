@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import initaudit.checks  # noqa: F401  (the checks register themselves)
-from initaudit import architecture, lora, remedy
+from initaudit import architecture, graph, lora, remedy
 from initaudit.assemble import network_report
 from initaudit.checkpoint import origin, reading, statistics, topology
 from initaudit.checkpoint.orientation import out_axes
