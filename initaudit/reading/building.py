@@ -190,6 +190,9 @@ def _weights(
         _recurrent(state, made, spec)
         return
     if spec.op == "transformer":
+        from initaudit.reading import transformer
+
+        transformer.make(state, made, spec, named)
         return
     if spec.framework in {"keras", "flax"}:
         made.attrs.update({f"_{name}": value for name, value in named.items()})
@@ -213,6 +216,10 @@ def _weights(
             raise StopError(f"the shape of the {name} of {spec.name} is not known", state.at)
         shape = _opened(spec, weight, extents, open_)
         _nested_put(made, name, start(state, made, spec, weight, shape))
+    if spec.name == "torch.nn.MultiheadAttention":
+        from initaudit.reading import attending
+
+        attending.separate(state, made, spec)
     if spec.op == "batch_norm" and evaluating.plain(made, "track_running_stats") is not False:
         _statistics(state, made)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Signal
-from initaudit.reading import evaluating, lasting, tensors
+from initaudit.reading import attending, evaluating, lasting, tensors, transformer
 from initaudit.reading.state import State
 from initaudit.reading.values import Module, Parameter, StopError, Unknown
 
@@ -22,7 +22,9 @@ def forward(state: State, module: Module, args: Args, keywords: Mapping[str, Any
     if module.kind.startswith(lasting.FRAMEWORKS):
         return lasting.forward(state, module, args)
     if op == "attention":
-        return _attention(state, module, args, keywords)
+        return attending.forward(state, module, args, keywords)
+    if op == "transformer":
+        return transformer.forward(state, module, args, keywords)
     if op in {"lstm", "gru", "rnn"}:
         return _recurrent(state, module, args, keywords)
     function = _FORWARD.get(op)
@@ -209,59 +211,3 @@ def _recurrent(state: State, module: Module, args: Args, keywords: Mapping[str, 
     if rank == 2:
         last = tensors.aten(state, "unsqueeze", (last, 0), ("input", "dim"))
     return (y, (last, last)) if spec.op == "lstm" else (y, last)
-
-
-def _attention(state: State, module: Module, args: Args, keywords: Mapping[str, Any]) -> Any:
-    """Follow torch.nn.MultiheadAttention: packed projections, heads, and one projection out."""
-    named = dict(zip(("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask"),
-                     args, strict=False)) | dict(keywords)  # fmt: skip
-    q, k, v = (named.get(n) for n in ("query", "key", "value"))
-    packed, out = module.params.get("in_proj_weight"), module.children.get("out_proj")
-    simple = packed is not None and module.params.get("bias_k") is None
-    if out is None or not simple or not all(isinstance(x, Signal) for x in (q, k, v)):
-        return _strange(state, module, (q, k, v))
-    assert isinstance(q, Signal) and isinstance(k, Signal) and isinstance(v, Signal)  # noqa: S101, PT018
-    if named.get("key_padding_mask") is not None or not _set(module, "batch_first"):
-        batch = len(tensors.shape(q)) == 3 and q.batch == 1
-        if named.get("key_padding_mask") is not None or not batch:
-            return (_strange(state, module, (q, k, v)), None)
-    width, heads = _set(module, "embed_dim"), _set(module, "num_heads")
-    bias = module.params.get("in_proj_bias")
-    tape = state.tape
-    assert tape is not None  # noqa: S101
-
-    def call(name: str, given: Args, names: tuple[str, ...]) -> Any:
-        return tensors.aten(state, name, given, names)
-
-    if q is k is v:
-        joint = call("linear", (q, packed, bias), ("input", "weight", "bias"))
-        parts = call("chunk", (joint, 3, -1), ("input", "chunks", "dim"))
-    else:
-        return (_strange(state, module, (q, k, v)), None)
-    first = bool(_set(module, "batch_first"))
-    if not first:
-        parts = [call("transpose", (p, 0, 1), ()) for p in parts]
-    shape = tensors.shape(parts[0])
-    split = [
-        call("transpose", (call("view", (p, (*tensors.shape(p)[:2], heads, width // heads)), ()),
-                           1, 2), ())
-        for p in parts
-    ]  # fmt: skip
-    mask, causal = named.get("attn_mask"), bool(named.get("is_causal") is True)
-    if isinstance(mask, Unknown):
-        return (_strange(state, module, (q,)), None)
-    y = call(
-        "scaled_dot_product_attention", (*split, None if causal else mask, 0.0, causal),
-        ("query", "key", "value", "attn_mask", "dropout_p", "is_causal"),
-    )  # fmt: skip
-    y = call("reshape", (call("transpose", (y, 1, 2), ()), (*shape[:2], width)), ())
-    if not first:
-        y = call("transpose", (y, 0, 1), ())
-    scope = tape.builder.scope
-    tape.builder.scope = f"{module.path}.out_proj"
-    y = call(
-        "linear", (y, out.params.get("weight"), out.params.get("bias")),
-        ("input", "weight", "bias"),
-    )  # fmt: skip
-    tape.builder.scope = scope
-    return (y, None)

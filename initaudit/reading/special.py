@@ -6,7 +6,16 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from initaudit.reading import building, calling, evaluating, filling, modules, objects, tensors
+from initaudit.reading import (
+    building,
+    calling,
+    evaluating,
+    filling,
+    modules,
+    objects,
+    tensors,
+    transformer,
+)
 from initaudit.reading.state import State
 from initaudit.reading.values import (
     Bound,
@@ -221,6 +230,9 @@ SPECIAL: Mapping[str, Callable[[State, Args, Keywords, ast.AST], Any]] = {
     "torch.is_tensor": _istensor,
     "torch.jit.script": _first,
     "torch.compile": _first,
+    "torch.nn.Transformer.generate_square_subsequent_mask": lambda s, a, k, n: (
+        transformer.causal_mask(a, k)
+    ),
     "torch.nn.init.calculate_gain": lambda s, a, k, n: filling.gain(s, a, k),
 }
 """By qualified name; builtins by their own."""

@@ -23,7 +23,9 @@ SPREAD = [
     if name in {"DefaultShallow", "DefaultDeep", "HeDeep", "XavierTanh", "DeepSigmoid",
                 "SeluLecun", "Orthogonal", "LeakyStack", "Autoencoder", "TooSmall", "Mixer",
                 "SwiGlu", "ByHandAttention", "LstmTagger", "GruLast", "Signal1d",
-                "Concatenated", "Generator", "RandomWeights"}
+                "Concatenated", "Generator", "RandomWeights", "EncoderPost", "EncoderPre",
+                "EncoderXavier", "CrossAttention", "WidthsApart", "SequenceFirst", "Translator",
+                "DecoderPre", "LstmStack", "RnnStack"}
 ]  # fmt: skip
 
 
