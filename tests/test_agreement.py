@@ -16,7 +16,8 @@ from initaudit.options import Options, rules_for
 from initaudit.running import run
 from tests.declared import FOLDER, classes, followed, ids, module, verdict
 
-TORCH = classes("torch_*.py")
+NORMED = classes("torch_norms.py")
+TORCH = tuple(one for one in classes("torch_*.py") if one not in NORMED)
 SAMPLES = 96
 
 
@@ -72,6 +73,18 @@ def agree(path: Path, name: str, arrays: dict[str, Any], tmp_path: Path, **optio
     assert source.networks[0].topology == stored.networks[0].topology == "source"
     assert source.networks[0].origin is Origin.DECLARED
     assert verdict(source) == verdict(stored)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("path", "name"), NORMED, ids=ids(NORMED))
+def test_a_torch_model_of_computed_weights_and_its_state_dict_get_one_verdict(
+    path: Path, name: str, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    shape = followed(path, name).entries[0].shape
+    torch.manual_seed(1)
+    arrays = getattr(module(path), name)().state_dict()
+    agree(path, name, dict(arrays), tmp_path, input_shape=shape)
 
 
 @pytest.mark.oracle
@@ -139,4 +152,4 @@ def test_an_equinox_module_and_its_leaves_get_one_verdict(name: str, tmp_path: P
 
 
 def test_at_least_forty_models_are_compared() -> None:
-    assert len(TORCH) + len(KERAS) + len(FLAX) + len(EQUINOX) + len(NUMPY) >= 40
+    assert len(TORCH) + len(NORMED) + len(KERAS) + len(FLAX) + len(EQUINOX) + len(NUMPY) >= 40

@@ -98,7 +98,7 @@ def _mask(state: State, named: Mapping[str, Any]) -> Any:
         return Unknown("its mask is not known")
     if mask.array.dtype.kind == "b":
         return Known(np.logical_not(mask.array))
-    return mask
+    return mask if mask.array.dtype.kind == "f" else Unknown("the type of its mask is not known")
 
 
 def _projected(state: State, module: Module, q: Any, k: Any, v: Any) -> list[Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Signal
-from initaudit.reading import attending, evaluating, lasting, tensors, transformer
+from initaudit.reading import attending, evaluating, lasting, reparametrising, tensors, transformer
 from initaudit.reading.state import State
-from initaudit.reading.values import Module, Parameter, StopError, Unknown
+from initaudit.reading.values import Module, StopError, Unknown
 
 Args = tuple[Any, ...]
 Forward = Callable[[State, Module, Any], Any]
@@ -50,17 +50,17 @@ def _set(module: Module, name: str) -> Any:
     return value
 
 
-def _param(module: Module, name: str) -> Parameter | None:
-    return module.params.get(name)
+def _param(state: State, module: Module, name: str) -> Any:
+    return reparametrising.effective(state, module, name)
 
 
 def _linear(state: State, module: Module, x: Any) -> Any:
-    given = (x, _param(module, "weight"), _param(module, "bias"))
+    given = (x, _param(state, module, "weight"), _param(state, module, "bias"))
     return tensors.aten(state, "linear", given, ("input", "weight", "bias"))
 
 
 def _conv(state: State, module: Module, x: Any) -> Any:
-    weight = _param(module, "weight")
+    weight = _param(state, module, "weight")
     dims = len(weight.shape) - 2 if weight is not None else 2
     if _set(module, "padding_mode") != "zeros":
         return _strange(state, module, (x,))
@@ -71,12 +71,12 @@ def _conv(state: State, module: Module, x: Any) -> Any:
         names.append("output_padding")
         settings.append(_set(module, "output_padding"))
     name = f"conv_transpose{dims}d" if transposed else f"conv{dims}d"
-    return tensors.aten(state, name, (x, weight, _param(module, "bias"), *settings), names)
+    return tensors.aten(state, name, (x, weight, _param(state, module, "bias"), *settings), names)
 
 
 def _batch_norm(state: State, module: Module, x: Any) -> Any:
     names = ("input", "weight", "bias", "running_mean", "running_var", "eps")
-    given = [x, *(_param(module, n) for n in names[1:5]), _set(module, "eps")]
+    given = [x, *(_param(state, module, n) for n in names[1:5]), _set(module, "eps")]
     return tensors.aten(state, "batch_norm", given, names)
 
 
@@ -85,12 +85,12 @@ def _layer_norm(state: State, module: Module, x: Any) -> Any:
     shape = _set(module, "normalized_shape")
     given: list[Any] = [x, shape if isinstance(shape, tuple) else (shape,)]
     names = ["input", "normalized_shape", "weight", "bias", "eps"]
-    given += [_param(module, "weight"), _param(module, "bias"), _set(module, "eps")]
+    given += [_param(state, module, "weight"), _param(state, module, "bias"), _set(module, "eps")]
     return tensors.aten(state, "rms_norm" if rms else "layer_norm", given, names)
 
 
 def _group_norm(state: State, module: Module, x: Any) -> Any:
-    weight, bias = _param(module, "weight"), _param(module, "bias")
+    weight, bias = _param(state, module, "weight"), _param(state, module, "bias")
     if module.spec is not None and module.spec.op == "instance_norm":
         names = ("input", "weight", "bias", "eps")
         return tensors.aten(state, "instance_norm", (x, weight, bias, _set(module, "eps")), names)
@@ -116,7 +116,9 @@ def _activation(state: State, module: Module, x: Any) -> Any:
             ends = (_set(module, "min_val"), _set(module, "max_val"))
             return tensors.method(state, x, name, ends, {})
         case "prelu":
-            return tensors.aten(state, "prelu", (x, _param(module, "weight")), ("x", "weight"))
+            return tensors.aten(
+                state, "prelu", (x, _param(state, module, "weight")), ("x", "weight")
+            )
         case _:
             return tensors.method(state, x, name, (), {})
 
@@ -173,7 +175,9 @@ def _dropout(state: State, module: Module, x: Any) -> Any:
 def _embedding(state: State, module: Module, x: Any) -> Any:
     if "Bag" in module.title:
         return _strange(state, module, (x,))
-    return tensors.aten(state, "embedding", (_param(module, "weight"), x), ("weight", "input"))
+    return tensors.aten(
+        state, "embedding", (_param(state, module, "weight"), x), ("weight", "input")
+    )
 
 
 _FORWARD: Mapping[str, Forward] = {
@@ -191,7 +195,7 @@ def _recurrent(state: State, module: Module, args: Args, keywords: Mapping[str, 
     x = args[0] if args else keywords.get("input")
     if spec is None or "Cell" in spec.name or not isinstance(x, Signal):
         return _strange(state, module, (x, *args[1:]))
-    if len(args) > 1 and args[1] is not None:
+    if (len(args) > 1 and args[1] is not None) or not reparametrising.plain(module):
         return _strange(state, module, args)
     if spec.op == "rnn" and _set(module, "nonlinearity") != "tanh":
         return _strange(state, module, args)

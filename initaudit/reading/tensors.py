@@ -58,6 +58,21 @@ def aten(state: State, name: str, args: Sequence[Any], names: Sequence[str]) -> 
     return list(made) if isinstance(made, tuple) and name in {"split", "chunk", "unbind"} else made
 
 
+def numbers_of(state: State, parameter: Parameter | None) -> Any:
+    """Return the array of a parameter in a forward pass.
+
+    Raises:
+        StopError: there is no forward pass, or no such parameter.
+    """
+    if state.tape is None or parameter is None:
+        raise StopError("a number computed from a parameter", state.at)
+    weight = state.tape.weight(parameter)
+    try:
+        return (weight if isinstance(weight, Known) else weight.known()).array
+    except UnsupportedError as error:
+        raise StopError(str(error), state.at) from None
+
+
 def nothing_stored(parameter: Parameter) -> Any:
     """Refuse to give a parameter's array while the model is built."""
     raise StopError("a number computed from a parameter")
@@ -210,6 +225,8 @@ def _early(
         return (filling.drawn_anew(state, subject, name, args, keywords),)
     if name == "clone" and isinstance(subject, Signal) and state.tape is not None:
         return (arithmetic.same(state.tape.builder, "identity", state.tape.now(subject), {}),)
+    if isinstance(subject, Known | Drawn) and factories.boolean(name, args, keywords):
+        return (factories.truths(subject),)
     if name in functions.SAME:
         return (subject,)
     if name in {"item", "tolist"} and isinstance(subject, Known):
