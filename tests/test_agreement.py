@@ -51,8 +51,10 @@ def test_a_torch_model_and_the_graph_that_torch_exports_get_one_verdict(
     assert verdict(source) == verdict(stored)
 
 
-KERAS = ["sequential", "zeros", "too_small", "functional", "convolutional", "Mlp"]
-FLAX = ["Compact", "Setup", "Residual", "TinyNormal", "Convolutional", "Nnx"]
+KERAS = ["sequential", "zeros", "too_small", "functional", "convolutional", "Mlp", "recurrent",
+         "attentive", "depthwise"]  # fmt: skip
+FLAX = ["Compact", "Setup", "Residual", "TinyNormal", "Convolutional", "Nnx", "Attentive",
+        "Depthwise"]  # fmt: skip
 EQUINOX = ["Mlp", "Listed"]
 NUMPY = ["network", "positive", "Mlp", "Constant"]
 KERAS_FILE, FLAX_FILE, NUMPY_FILE = (
@@ -117,7 +119,8 @@ def test_a_flax_module_and_its_parameters_get_one_verdict(name: str, tmp_path: P
         arrays = {".".join(path): np.asarray(leaf[...]) for path, leaf in flat}
         agree(FLAX_FILE, name, arrays, tmp_path)
         return
-    shape = (12, 12, 3) if name == "Convolutional" else (48,)
+    shapes = {"Convolutional": (12, 12, 3), "Depthwise": (12, 12, 3), "Attentive": (10, 24)}
+    shape = shapes.get(name, (48,))
     tree = made().init(jax.random.PRNGKey(5), np.ones((1, *shape), np.float32))
     arrays = flax.traverse_util.flatten_dict(tree, sep="/")
     agree(FLAX_FILE, name, dict(arrays), tmp_path, input_shape=shape)

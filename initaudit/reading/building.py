@@ -186,7 +186,8 @@ def _weights(
         raise StopError(f"{spec.name} is called with arguments that do not fit", state.at)
     made.bound = bound
     made.attrs.update({f"_{k}": v for k, v in told.items() if isinstance(v, Module)})
-    if spec.op in {"lstm", "gru", "rnn"} and "Cell" not in spec.name:
+    own = spec.framework == "torch" and "Cell" not in spec.name
+    if own and spec.op in {"lstm", "gru", "rnn"}:
         _recurrent(state, made, spec)
         return
     if spec.op == "transformer":

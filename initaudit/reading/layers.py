@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Signal
-from initaudit.reading import attending, evaluating, lasting, reparametrising, tensors, transformer
+from initaudit.reading import (
+    attending,
+    evaluating,
+    heads,
+    lasting,
+    reparametrising,
+    tensors,
+    transformer,
+)
 from initaudit.reading.state import State
 from initaudit.reading.values import Module, StopError, Unknown
 
@@ -19,6 +27,8 @@ def forward(state: State, module: Module, args: Args, keywords: Mapping[str, Any
     spec = module.spec
     op = spec.op if spec is not None else ""
     x = args[0] if args else next(iter(keywords.values()), None)
+    if module.kind.startswith(lasting.FRAMEWORKS) and op == "attention":
+        return heads.forward(state, module, args, keywords)
     if module.kind.startswith(lasting.FRAMEWORKS):
         return lasting.forward(state, module, args)
     if op == "attention":
