@@ -1,7 +1,7 @@
 """Multi-head attention of Keras and Flax linen: kernels (in, heads, width) and one way out.
 
-Keras counts the fans of a kernel with three axes by its shape alone; Flax by the matrix that it
-is for (flax/linen/linear.py, DenseGeneral).
+Both count the fans of a kernel by the matrix that it is for: flax/linen/linear.py, DenseGeneral,
+and keras/src/layers/core/einsum_dense.py of Keras 3.15.1 (older ones count by the shape alone).
 """
 
 from __future__ import annotations
@@ -149,11 +149,12 @@ def _start(
         text = f"{keyword}={chosen.name} of {module.title}"
     chosen = chosen or recipes.Recipe("the default", weight.default)
     made = Parameter(shape, [], module.site, weight.role, f"{holder.path}.{name}")
-    if keras:
-        made.chain.append(recipes.event(chosen, made, text))
-    else:
-        as_matrix = Parameter(flat, [], module.site, weight.role)
-        made.chain.append(_shaped(recipes.event(chosen, as_matrix, text), shape))
+    if keras and chosen.weights.law == "orthogonal":
+        raise StopError(f"an orthogonal kernel of {module.title} is not followed", module.site)
+    if keras and name == "kernel":
+        state.notes[f"the kernels of {module.title} start as in Keras 3.15.1"] = None
+    as_matrix = Parameter(flat, [], module.site, weight.role)
+    made.chain.append(_shaped(recipes.event(chosen, as_matrix, text), shape))
     state.made.append(made)
     return made
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from initaudit.checkpoint import reading as stored_reading
 from initaudit.checkpoint.stored import Stored
 from initaudit.reading import matching, model
+from initaudit.reading.realising import Realised
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
 from initaudit.reading.values import Parameter
@@ -61,6 +62,22 @@ def output(path: Path, name: str, arrays: Arrays, x: NDArray[Any]) -> NDArray[An
     return found
 
 
+def same_starts(path: Path, name: str, arrays: Arrays, shape: tuple[int, ...]) -> None:
+    """Compare the spread of each array with that of one drawn from the source."""
+    files = Files()
+    cls = model.find(State(files, catalogue()), model.unit_of(files, path), name)
+    made = model.read(files, catalogue(), cls)
+    model.grow(made, shape)
+    match = matching.match(made.parameters, made.aliases, {k: a.shape for k, a in arrays.items()})
+    realised = Realised(made.parameters)
+    for own, other in match.names.items():
+        drawn, array = realised.array(own), arrays[other]
+        if array.ndim < 2 or not array.any():
+            np.testing.assert_array_equal(drawn, array)
+        elif array.size >= 100:
+            assert drawn.std() == pytest.approx(array.std(), rel=0.25), own
+
+
 @pytest.mark.parametrize(("path", "name"), TORCH, ids=ids(TORCH))
 def test_a_torch_model_gives_what_its_source_says(path: Path, name: str) -> None:
     torch = pytest.importorskip("torch")
@@ -90,6 +107,8 @@ def test_a_keras_model_gives_what_its_source_says(
     path = FOLDER / "keras_models.py"
     net = getattr(module(path), name)()
     random = np.random.default_rng(0)
+    starts = {w.path: keras.ops.convert_to_numpy(w) for w in net.weights}
+    same_starts(path, name, starts, shape)
     for w in net.weights:
         w.assign(keras.ops.convert_to_numpy(w) + 0.1 * random.standard_normal(w.shape))
     x = random.standard_normal((3, *shape)).astype(np.float32)
