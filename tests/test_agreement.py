@@ -16,7 +16,8 @@ from initaudit.options import Options, rules_for
 from initaudit.running import run
 from tests.declared import FOLDER, classes, followed, ids, module, verdict
 
-TORCH = classes("torch_*.py")
+NORMED = classes("torch_norms.py")
+TORCH = tuple(one for one in classes("torch_*.py") if one not in NORMED)
 SAMPLES = 96
 
 
@@ -50,8 +51,10 @@ def test_a_torch_model_and_the_graph_that_torch_exports_get_one_verdict(
     assert verdict(source) == verdict(stored)
 
 
-KERAS = ["sequential", "zeros", "too_small", "functional", "convolutional", "Mlp"]
-FLAX = ["Compact", "Setup", "Residual", "TinyNormal", "Convolutional", "Nnx"]
+KERAS = ["sequential", "zeros", "too_small", "functional", "convolutional", "Mlp", "recurrent",
+         "attentive", "depthwise"]  # fmt: skip
+FLAX = ["Compact", "Setup", "Residual", "TinyNormal", "Convolutional", "Nnx", "Attentive",
+        "Depthwise"]  # fmt: skip
 EQUINOX = ["Mlp", "Listed"]
 NUMPY = ["network", "positive", "Mlp", "Constant"]
 KERAS_FILE, FLAX_FILE, NUMPY_FILE = (
@@ -72,6 +75,18 @@ def agree(path: Path, name: str, arrays: dict[str, Any], tmp_path: Path, **optio
     assert source.networks[0].topology == stored.networks[0].topology == "source"
     assert source.networks[0].origin is Origin.DECLARED
     assert verdict(source) == verdict(stored)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("path", "name"), NORMED, ids=ids(NORMED))
+def test_a_torch_model_of_computed_weights_and_its_state_dict_get_one_verdict(
+    path: Path, name: str, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    shape = followed(path, name).entries[0].shape
+    torch.manual_seed(1)
+    arrays = getattr(module(path), name)().state_dict()
+    agree(path, name, dict(arrays), tmp_path, input_shape=shape)
 
 
 @pytest.mark.oracle
@@ -104,7 +119,8 @@ def test_a_flax_module_and_its_parameters_get_one_verdict(name: str, tmp_path: P
         arrays = {".".join(path): np.asarray(leaf[...]) for path, leaf in flat}
         agree(FLAX_FILE, name, arrays, tmp_path)
         return
-    shape = (12, 12, 3) if name == "Convolutional" else (48,)
+    shapes = {"Convolutional": (12, 12, 3), "Depthwise": (12, 12, 3), "Attentive": (10, 24)}
+    shape = shapes.get(name, (48,))
     tree = made().init(jax.random.PRNGKey(5), np.ones((1, *shape), np.float32))
     arrays = flax.traverse_util.flatten_dict(tree, sep="/")
     agree(FLAX_FILE, name, dict(arrays), tmp_path, input_shape=shape)
@@ -139,4 +155,4 @@ def test_an_equinox_module_and_its_leaves_get_one_verdict(name: str, tmp_path: P
 
 
 def test_at_least_forty_models_are_compared() -> None:
-    assert len(TORCH) + len(KERAS) + len(FLAX) + len(EQUINOX) + len(NUMPY) >= 40
+    assert len(TORCH) + len(NORMED) + len(KERAS) + len(FLAX) + len(EQUINOX) + len(NUMPY) >= 40

@@ -186,10 +186,14 @@ def _weights(
         raise StopError(f"{spec.name} is called with arguments that do not fit", state.at)
     made.bound = bound
     made.attrs.update({f"_{k}": v for k, v in told.items() if isinstance(v, Module)})
-    if spec.op in {"lstm", "gru", "rnn"} and "Cell" not in spec.name:
+    own = spec.framework == "torch" and "Cell" not in spec.name
+    if own and spec.op in {"lstm", "gru", "rnn"}:
         _recurrent(state, made, spec)
         return
     if spec.op == "transformer":
+        from initaudit.reading import transformer
+
+        transformer.make(state, made, spec, named)
         return
     if spec.framework in {"keras", "flax"}:
         made.attrs.update({f"_{name}": value for name, value in named.items()})
@@ -213,6 +217,10 @@ def _weights(
             raise StopError(f"the shape of the {name} of {spec.name} is not known", state.at)
         shape = _opened(spec, weight, extents, open_)
         _nested_put(made, name, start(state, made, spec, weight, shape))
+    if spec.name == "torch.nn.MultiheadAttention":
+        from initaudit.reading import attending
+
+        attending.separate(state, made, spec)
     if spec.op == "batch_norm" and evaluating.plain(made, "track_running_stats") is not False:
         _statistics(state, made)
 

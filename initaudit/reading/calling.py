@@ -19,6 +19,7 @@ from initaudit.reading import (
     recipes,
     special,
     tensors,
+    windows,
 )
 from initaudit.reading.python import PLAIN
 from initaudit.reading.state import State
@@ -129,6 +130,8 @@ def _method(
             return modules.inherited(state, module, name, args, keywords)
         case Super():
             return None
+        case windows.Window():
+            return windows.method(state, subject, name)
         case _ if isinstance(subject, evaluating.TENSORS):
             return tensors.method(state, subject, name, args, keywords)
         case _ if isinstance(subject, PLAIN):

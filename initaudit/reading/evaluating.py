@@ -28,6 +28,7 @@ from initaudit.reading.values import (
     UserClass,
     View,
 )
+from initaudit.reading.windows import Window
 
 TENSORS = (Known, Weight, Signal, Parameter, View, Drawn)
 """What a tensor may be."""
@@ -338,6 +339,8 @@ def subscript(state: State, subject: Any, index: Any) -> Any:
     """Return an item, or a part, of a value."""
     if isinstance(subject, TENSORS):
         return tensors.index(state, subject, index)
+    if isinstance(subject, Window):
+        return subject
     if isinstance(subject, Unknown):
         key = f"{subject.key}[]" if subject.key else ""
         return Unknown(subject.reason, key)
@@ -428,6 +431,9 @@ def _put_item(state: State, subject: Any, at: Any, value: Any) -> None:
         case Parameter() | View():
             filling.fill(state, tensors.index(state, subject, at), value)
             return
+        case Window():
+            filling.fill(state, subject, value)
+            return
         case Unknown():
             return
         case Signal():
@@ -444,7 +450,7 @@ def put(state: State, subject: Any, wanted: str, value: Any) -> None:
             subject.put(wanted, value)
         case Object() | Namespace():
             subject.attrs[wanted] = value
-        case Parameter() | View() if wanted == "data":
+        case Parameter() | View() | Window() if wanted == "data":
             filling.fill(state, subject, value)
         case Parameter() if wanted == "requires_grad":
             subject.trained = value is not False

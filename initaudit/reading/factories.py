@@ -16,6 +16,7 @@ from initaudit.reading import (
     tensors,
 )
 from initaudit.reading.state import State
+from initaudit.reading.tape import fixed
 from initaudit.reading.values import (
     EMPTY,
     Drawn,
@@ -83,11 +84,29 @@ def shaped(state: State, name: str, args: tuple[Any, ...], keywords: Mapping[str
         return Drawn(whole, EMPTY, None)
     if (integer or math.isinf(number)) and not python.tainted(whole):
         fill = np.full(whole, number)
+        if isinstance(kind, External) and kind.name == "torch.bool":
+            return Known(fill.astype(np.bool_))
         return Known(fill.astype(np.int64) if integer and not math.isinf(number) else
                      fill.astype(np.float32))  # fmt: skip
     weights = Weights("constant" if number else "zeros", Interval.point(number),
                       Interval.point(0.0))  # fmt: skip
     return Drawn(whole, weights, drawing.draw(weights, whole, (1, 1)))
+
+
+def boolean(name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> bool:
+    """Return whether a method makes booleans of numbers."""
+    told = next(iter(args), keywords.get("dtype"))
+    kind = told.name if isinstance(told, External) else ""
+    return name == "bool" or (name in {"to", "type"} and kind == "torch.bool")
+
+
+def truths(value: Known | Drawn) -> Any:
+    """Return numbers that are known as booleans."""
+    try:
+        known = fixed(value) if isinstance(value, Drawn) else value
+    except StopError as stop:
+        return Unknown(stop.reason)
+    return Known(known.array.astype(np.bool_))
 
 
 def _extent(state: State, value: Any) -> int:

@@ -18,6 +18,7 @@ from initaudit.reading import (
     drawing,
     python,
     tensors,
+    windows,
 )
 from initaudit.reading.state import State
 from initaudit.reading.values import (
@@ -38,6 +39,9 @@ def parameter(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) 
     data = args[0] if args else keywords.get("data")
     trained = args[1] if len(args) > 1 else keywords.get("requires_grad", True)
     if isinstance(data, Parameter):
+        if data.role == "copy":
+            data.role, data.buffer, data.trained = "weight", False, trained is not False
+            state.made.append(data)
         return data
     made = _made(state, data)
     if isinstance(made, Parameter):
@@ -107,6 +111,9 @@ def initialise(
         return target
     loose = python.tainted(*args[1:], *rest.values())
     weights = weights_of(initialiser, bound)
+    if isinstance(target, windows.Window):
+        windows.touched(state, target)
+        return target
     if isinstance(target, Unknown):
         state.doubt(f"an initialiser fills what is not known: {target.reason}")
         return target
@@ -207,6 +214,9 @@ def changed(state: State, target: Parameter | View, operator: str, other: Any) -
 
 def fill(state: State, target: Any, value: Any) -> None:
     """Put an assignment of numbers, or of a random tensor, into a parameter's chain."""
+    if isinstance(target, windows.Window):
+        windows.touched(state, target)
+        return
     if not isinstance(target, HELD):
         state.doubt("a tensor that is not followed is filled")
         return
@@ -217,6 +227,7 @@ def fill(state: State, target: Any, value: Any) -> None:
     text = (state.text[-1] if state.text else "") or "an assignment"
     site = state.at or parameter.site
     drawn: Draw | None = None
+    source: tuple[Event, ...] = ()
     weights = EMPTY
     if isinstance(value, bool | int | float) and not python.tainted(value):
         weights = Weights("constant" if value else "zeros", Interval.point(float(value)),
@@ -230,10 +241,14 @@ def fill(state: State, target: Any, value: Any) -> None:
         drawn = lambda random, old: np.broadcast_to(array, target.shape)  # noqa: E731
     elif isinstance(value, Parameter):
         event = value.chain[-1] if value.chain else None
-        weights = EMPTY if event is None else event.weights
+        weights = EMPTY if event is None or not event.whole else event.weights
+        source = tuple(value.chain)
+        if source and tuple(value.shape) == tuple(target.shape) and whole:
+            drawn = lambda random, old: np.array(old)  # noqa: E731
     if drawn is not None and not whole:
         drawn = _into(target.index, drawn)  # type: ignore[union-attr]
-    parameter.chain.append(Event(weights, text, site, drawn, whole))
+    source = source if drawn is not None else ()
+    parameter.chain.append(Event(weights, text, site, drawn, whole, source=source))
 
 
 def drawn_anew(

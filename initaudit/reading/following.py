@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Known, Signal
-from initaudit.reading import evaluating, filling
+from initaudit.reading import evaluating, filling, windows
 from initaudit.reading.state import DEPTH, State
 from initaudit.reading.values import (
     HELD,
@@ -17,6 +17,7 @@ from initaudit.reading.values import (
     StopError,
     Unknown,
 )
+from initaudit.reading.windows import Window
 
 
 class _Return(Exception):  # noqa: N818  (no error: it carries what a function returns)
@@ -216,6 +217,9 @@ def _augmented(state: State, scope: Scope, statement: ast.AugAssign) -> None:
         left.extend(right)
         return
     made = evaluating.binary(state, type(statement.op).__name__, left, right)
+    if isinstance(left, Window):
+        windows.touched(state, left)
+        return
     if isinstance(left, HELD) and state.tape is None:
         filling.changed(state, left, type(statement.op).__name__, right)
         return

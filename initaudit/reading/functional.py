@@ -137,7 +137,8 @@ def run(state: State, made: Module, args: tuple[Any, ...]) -> Any:
             raise StopError("an input that the model is not given", made.site)
         args_ = tuple(value(a) for a in of.args)
         if isinstance(of.callee, Module):
-            found = modules.forward(state, of.callee, args_, {})
+            named = {k: value(v) for k, v in of.keywords.items()}
+            found = modules.forward(state, of.callee, args_, named)
         elif isinstance(of.callee, External) and of.callee.name.startswith("operator."):
             found = evaluating.binary(state, of.callee.name.rpartition(".")[2], *args_)
         else:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from initaudit.catalogue import LayerSpec, LayerWeight, present
 from initaudit.checkpoint.graphs import modules as made_of
 from initaudit.checkpoint.graphs import moving, selecting
-from initaudit.checkpoint.graphs.values import Signal, UnsupportedError, Weight
+from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Weight
 from initaudit.network import Interval, Weights
 from initaudit.reading import building, evaluating, recipes, tensors
 from initaudit.reading.state import State
@@ -43,13 +45,19 @@ def forward(state: State, module: Module, args: tuple[Any, ...]) -> Any:
         return Unknown(f"{module.title} is given no tensor")
     if spec is None:
         return _plain(state, module, x)
+    if spec.op in {"lstm", "gru", "rnn"} and spec.framework == "keras":
+        from initaudit.reading import sequenced
+
+        return sequenced.forward(state, module, spec, x)
     if spec.weights:
         make(state, module, spec, tensors.shape(x)[-1] if spec.op != "embedding" else 0)
     match spec.op:
         case "linear":
             made = _linear(state, module, x)
         case "conv":
-            made = _conv(state, module, spec, x)
+            made = _conv(state, module, spec, x, module.params["kernel"])
+        case "depthwise_conv":
+            made = _conv(state, module, spec, x, module.params["kernel"], single=True)
         case "batch_norm" | "layer_norm" | "rms_norm":
             made = _norm(state, module, spec, x)
         case "embedding":
@@ -149,6 +157,8 @@ def _of_table(chosen: recipes.Recipe, parameter: Parameter, text: str) -> Event:
 def _shape(module: Module, spec: LayerSpec, weight: LayerWeight, width: int) -> tuple[int, ...]:
     found: list[int] = []
     outputs = evaluating.plain(module, spec.outputs) if spec.outputs else width
+    if spec.op == "depthwise_conv" and isinstance(outputs, int):
+        outputs *= evaluating.plain(module, "depth_multiplier")
     groups = evaluating.plain(module, spec.groups) if spec.groups else 1
     if not isinstance(outputs, int) or not isinstance(groups, int):
         raise StopError(f"the size of {module.title} is not known", module.site)
@@ -163,6 +173,10 @@ def _shape(module: Module, spec: LayerSpec, weight: LayerWeight, width: int) -> 
                 found.append(held // groups)
             case "outputs":
                 found.append(outputs)
+            case "gates":
+                found.append(outputs * spec.gates)
+            case "depth_multiplier":
+                found.append(evaluating.plain(module, "depth_multiplier"))
             case "kernel":
                 found += _window(module, spec)
             case _:
@@ -186,14 +200,20 @@ def _linear(state: State, module: Module, x: Signal) -> Any:
     return tensors.aten(state, "addmm", (bias, x, kernel), ("input", "mat1", "mat2"))
 
 
-def _conv(state: State, module: Module, spec: LayerSpec, x: Signal) -> Any:
-    tape = state.tape
-    kernel, bias = module.params["kernel"], module.params.get("bias")
+def _conv(
+    state: State, module: Module, spec: LayerSpec, x: Signal, kernel: Parameter | None, *,
+    single: bool = False,
+) -> Any:  # fmt: skip
+    """Return a convolution; ``single`` is one of each channel alone, kernel (..., in, times)."""
+    tape, bias = state.tape, module.params.get("bias")
     assert tape is not None and kernel is not None  # noqa: S101, PT018
     window = kernel.shape[:-2]
     dims = len(window)
     each = {name: _each(module, spec.options.get(name), dims) for name in ("stride", "dilation")}
     groups = evaluating.plain(module, spec.groups) if spec.groups else 1
+    outputs = int(kernel.shape[-1])
+    if single:
+        groups, outputs = int(kernel.shape[-2]), int(kernel.shape[-2] * kernel.shape[-1])
     b = tape.builder
     rank = dims + 2
     before = b.next
@@ -201,10 +221,13 @@ def _conv(state: State, module: Module, spec: LayerSpec, x: Signal) -> Any:
         moved = moving.transpose(b, x, (0, rank - 1, *range(1, rank - 1)))
         padded = _padded(module, spec, moved, window, each, b)
         weight = tape.weight(kernel)
+        if single:
+            array = np.asarray(tensors.numbers_of(state, kernel), np.float32)
+            weight = Known(array.reshape(*window, 1, outputs))
         parts = made_of.parts_of(b, {
             "weight": weight, "bias": None if bias is None else tape.weight(bias)
         })  # fmt: skip
-        if not isinstance(weight, Weight) or not isinstance(padded, Signal):
+        if not isinstance(weight, Weight | Known) or not isinstance(padded, Signal):
             raise UnsupportedError("its kernel is not followed")
         sides = tuple(
             (n - each["dilation"][i] * (window[i] - 1) - 1) // each["stride"][i] + 1
@@ -214,7 +237,7 @@ def _conv(state: State, module: Module, spec: LayerSpec, x: Signal) -> Any:
             "stride": each["stride"], "padding": (0,) * dims, "dilation": each["dilation"],
             "groups": groups, "layout": "io",
         }  # fmt: skip
-        out = (padded.known[0], int(kernel.shape[-1]), *sides)
+        out = (padded.known[0], outputs, *sides)
         made = b.emit("conv", [padded], out, parts=parts, attributes=attributes)
         back = moving.transpose(b, made, (0, *range(2, rank), 1))
     except UnsupportedError as error:

@@ -6,9 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Signal
-from initaudit.reading import evaluating, lasting, tensors
+from initaudit.reading import (
+    attending,
+    evaluating,
+    heads,
+    lasting,
+    reparametrising,
+    tensors,
+    transformer,
+)
 from initaudit.reading.state import State
-from initaudit.reading.values import Module, Parameter, StopError, Unknown
+from initaudit.reading.values import Module, StopError, Unknown
 
 Args = tuple[Any, ...]
 Forward = Callable[[State, Module, Any], Any]
@@ -19,10 +27,14 @@ def forward(state: State, module: Module, args: Args, keywords: Mapping[str, Any
     spec = module.spec
     op = spec.op if spec is not None else ""
     x = args[0] if args else next(iter(keywords.values()), None)
+    if module.kind.startswith(lasting.FRAMEWORKS) and op == "attention":
+        return heads.forward(state, module, args, keywords)
     if module.kind.startswith(lasting.FRAMEWORKS):
         return lasting.forward(state, module, args)
     if op == "attention":
-        return _attention(state, module, args, keywords)
+        return attending.forward(state, module, args, keywords)
+    if op == "transformer":
+        return transformer.forward(state, module, args, keywords)
     if op in {"lstm", "gru", "rnn"}:
         return _recurrent(state, module, args, keywords)
     function = _FORWARD.get(op)
@@ -48,17 +60,17 @@ def _set(module: Module, name: str) -> Any:
     return value
 
 
-def _param(module: Module, name: str) -> Parameter | None:
-    return module.params.get(name)
+def _param(state: State, module: Module, name: str) -> Any:
+    return reparametrising.effective(state, module, name)
 
 
 def _linear(state: State, module: Module, x: Any) -> Any:
-    given = (x, _param(module, "weight"), _param(module, "bias"))
+    given = (x, _param(state, module, "weight"), _param(state, module, "bias"))
     return tensors.aten(state, "linear", given, ("input", "weight", "bias"))
 
 
 def _conv(state: State, module: Module, x: Any) -> Any:
-    weight = _param(module, "weight")
+    weight = _param(state, module, "weight")
     dims = len(weight.shape) - 2 if weight is not None else 2
     if _set(module, "padding_mode") != "zeros":
         return _strange(state, module, (x,))
@@ -69,12 +81,12 @@ def _conv(state: State, module: Module, x: Any) -> Any:
         names.append("output_padding")
         settings.append(_set(module, "output_padding"))
     name = f"conv_transpose{dims}d" if transposed else f"conv{dims}d"
-    return tensors.aten(state, name, (x, weight, _param(module, "bias"), *settings), names)
+    return tensors.aten(state, name, (x, weight, _param(state, module, "bias"), *settings), names)
 
 
 def _batch_norm(state: State, module: Module, x: Any) -> Any:
     names = ("input", "weight", "bias", "running_mean", "running_var", "eps")
-    given = [x, *(_param(module, n) for n in names[1:5]), _set(module, "eps")]
+    given = [x, *(_param(state, module, n) for n in names[1:5]), _set(module, "eps")]
     return tensors.aten(state, "batch_norm", given, names)
 
 
@@ -83,12 +95,12 @@ def _layer_norm(state: State, module: Module, x: Any) -> Any:
     shape = _set(module, "normalized_shape")
     given: list[Any] = [x, shape if isinstance(shape, tuple) else (shape,)]
     names = ["input", "normalized_shape", "weight", "bias", "eps"]
-    given += [_param(module, "weight"), _param(module, "bias"), _set(module, "eps")]
+    given += [_param(state, module, "weight"), _param(state, module, "bias"), _set(module, "eps")]
     return tensors.aten(state, "rms_norm" if rms else "layer_norm", given, names)
 
 
 def _group_norm(state: State, module: Module, x: Any) -> Any:
-    weight, bias = _param(module, "weight"), _param(module, "bias")
+    weight, bias = _param(state, module, "weight"), _param(state, module, "bias")
     if module.spec is not None and module.spec.op == "instance_norm":
         names = ("input", "weight", "bias", "eps")
         return tensors.aten(state, "instance_norm", (x, weight, bias, _set(module, "eps")), names)
@@ -114,7 +126,9 @@ def _activation(state: State, module: Module, x: Any) -> Any:
             ends = (_set(module, "min_val"), _set(module, "max_val"))
             return tensors.method(state, x, name, ends, {})
         case "prelu":
-            return tensors.aten(state, "prelu", (x, _param(module, "weight")), ("x", "weight"))
+            return tensors.aten(
+                state, "prelu", (x, _param(state, module, "weight")), ("x", "weight")
+            )
         case _:
             return tensors.method(state, x, name, (), {})
 
@@ -171,7 +185,9 @@ def _dropout(state: State, module: Module, x: Any) -> Any:
 def _embedding(state: State, module: Module, x: Any) -> Any:
     if "Bag" in module.title:
         return _strange(state, module, (x,))
-    return tensors.aten(state, "embedding", (_param(module, "weight"), x), ("weight", "input"))
+    return tensors.aten(
+        state, "embedding", (_param(state, module, "weight"), x), ("weight", "input")
+    )
 
 
 _FORWARD: Mapping[str, Forward] = {
@@ -189,7 +205,7 @@ def _recurrent(state: State, module: Module, args: Args, keywords: Mapping[str, 
     x = args[0] if args else keywords.get("input")
     if spec is None or "Cell" in spec.name or not isinstance(x, Signal):
         return _strange(state, module, (x, *args[1:]))
-    if len(args) > 1 and args[1] is not None:
+    if (len(args) > 1 and args[1] is not None) or not reparametrising.plain(module):
         return _strange(state, module, args)
     if spec.op == "rnn" and _set(module, "nonlinearity") != "tanh":
         return _strange(state, module, args)
@@ -209,59 +225,3 @@ def _recurrent(state: State, module: Module, args: Args, keywords: Mapping[str, 
     if rank == 2:
         last = tensors.aten(state, "unsqueeze", (last, 0), ("input", "dim"))
     return (y, (last, last)) if spec.op == "lstm" else (y, last)
-
-
-def _attention(state: State, module: Module, args: Args, keywords: Mapping[str, Any]) -> Any:
-    """Follow torch.nn.MultiheadAttention: packed projections, heads, and one projection out."""
-    named = dict(zip(("query", "key", "value", "key_padding_mask", "need_weights", "attn_mask"),
-                     args, strict=False)) | dict(keywords)  # fmt: skip
-    q, k, v = (named.get(n) for n in ("query", "key", "value"))
-    packed, out = module.params.get("in_proj_weight"), module.children.get("out_proj")
-    simple = packed is not None and module.params.get("bias_k") is None
-    if out is None or not simple or not all(isinstance(x, Signal) for x in (q, k, v)):
-        return _strange(state, module, (q, k, v))
-    assert isinstance(q, Signal) and isinstance(k, Signal) and isinstance(v, Signal)  # noqa: S101, PT018
-    if named.get("key_padding_mask") is not None or not _set(module, "batch_first"):
-        batch = len(tensors.shape(q)) == 3 and q.batch == 1
-        if named.get("key_padding_mask") is not None or not batch:
-            return (_strange(state, module, (q, k, v)), None)
-    width, heads = _set(module, "embed_dim"), _set(module, "num_heads")
-    bias = module.params.get("in_proj_bias")
-    tape = state.tape
-    assert tape is not None  # noqa: S101
-
-    def call(name: str, given: Args, names: tuple[str, ...]) -> Any:
-        return tensors.aten(state, name, given, names)
-
-    if q is k is v:
-        joint = call("linear", (q, packed, bias), ("input", "weight", "bias"))
-        parts = call("chunk", (joint, 3, -1), ("input", "chunks", "dim"))
-    else:
-        return (_strange(state, module, (q, k, v)), None)
-    first = bool(_set(module, "batch_first"))
-    if not first:
-        parts = [call("transpose", (p, 0, 1), ()) for p in parts]
-    shape = tensors.shape(parts[0])
-    split = [
-        call("transpose", (call("view", (p, (*tensors.shape(p)[:2], heads, width // heads)), ()),
-                           1, 2), ())
-        for p in parts
-    ]  # fmt: skip
-    mask, causal = named.get("attn_mask"), bool(named.get("is_causal") is True)
-    if isinstance(mask, Unknown):
-        return (_strange(state, module, (q,)), None)
-    y = call(
-        "scaled_dot_product_attention", (*split, None if causal else mask, 0.0, causal),
-        ("query", "key", "value", "attn_mask", "dropout_p", "is_causal"),
-    )  # fmt: skip
-    y = call("reshape", (call("transpose", (y, 1, 2), ()), (*shape[:2], width)), ())
-    if not first:
-        y = call("transpose", (y, 0, 1), ())
-    scope = tape.builder.scope
-    tape.builder.scope = f"{module.path}.out_proj"
-    y = call(
-        "linear", (y, out.params.get("weight"), out.params.get("bias")),
-        ("input", "weight", "bias"),
-    )  # fmt: skip
-    tape.builder.scope = scope
-    return (y, None)

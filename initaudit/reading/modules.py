@@ -15,6 +15,7 @@ from initaudit.reading import (
     layers,
     objects,
     tensors,
+    transformer,
 )
 from initaudit.reading.python import PLAIN
 from initaudit.reading.state import State
@@ -255,6 +256,8 @@ def method(
             return None
         case "__len__":
             return len(module.children)
+        case "generate_square_subsequent_mask":
+            return transformer.causal_mask(args, keywords)
         case _:
             if name in METHODS:
                 return None

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from initaudit.reading import evaluating
+from initaudit.reading import evaluating, windows
 from initaudit.reading.python import CONSTANTS, FUNCTIONS, PLAIN
 from initaudit.reading.state import State
 from initaudit.reading.units import Unit
@@ -25,6 +25,7 @@ from initaudit.reading.values import (
     Unknown,
     UserClass,
 )
+from initaudit.reading.windows import Window
 
 _BUILTINS = frozenset(FUNCTIONS) | {
     "isinstance", "issubclass", "getattr", "setattr", "hasattr", "print", "super", "type", "map",
@@ -313,6 +314,11 @@ def attribute(state: State, subject: Any, wanted: str) -> Any:
             return subject.name if wanted == "__name__" else _member(subject, wanted)
         case Super():
             return _of_super(state, subject, wanted)
+        case Window():
+            shared = windows.attribute(subject, wanted)
+            if shared is None:
+                return Method(subject, wanted)
+            return subject if shared else Unknown(subject.reason)
         case Unknown():
             key = f"{subject.key}.{wanted}" if subject.key else ""
             return Unknown(subject.reason if not key else f"{key} is not known", key)

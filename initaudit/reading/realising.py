@@ -39,7 +39,8 @@ class Realised:
     def __post_init__(self) -> None:
         for parameter in self.parameters.values():
             for event in parameter.chain:
-                self.order.setdefault(id(event), len(self.order))
+                for one in (*event.source, event):
+                    self.order.setdefault(id(one), len(self.order))
 
     def array(self, name: str) -> NDArray[Any]:
         """Return a parameter's array.
@@ -61,16 +62,21 @@ class Realised:
             known = fixed(held) if isinstance(held, Drawn) else held
             if isinstance(known, Known):
                 return np.ascontiguousarray(known.array)
-        array: NDArray[Any] | None = None
-        for event in live(parameter.chain):
-            if event.draw is None:
-                raise StopError(f"what {name} starts from is not told: {event.text}", event.site)
-            random = np.random.default_rng([_SALT, self.seed, self.order[id(event)]])
-            array = event.draw(random, array)
+        array = self._filled(name, parameter.chain)
         if array is None:
             raise StopError(f"nothing tells what {name} starts from", parameter.site)
         kind = _TYPES.get(parameter.dtype, np.float32)
         return np.ascontiguousarray(np.broadcast_to(array, parameter.shape), kind)
+
+    def _filled(self, name: str, chain: Sequence[Event]) -> NDArray[Any] | None:
+        array: NDArray[Any] | None = None
+        for event in live(chain):
+            if event.draw is None:
+                raise StopError(f"what {name} starts from is not told: {event.text}", event.site)
+            random = np.random.default_rng([_SALT, self.seed, self.order[id(event)]])
+            before = self._filled(name, event.source) if event.source else array
+            array = event.draw(random, before)
+        return array
 
     def stored(self, name: str, path: str) -> Stored:
         """Return a parameter as a checkpoint stores it."""
@@ -103,8 +109,9 @@ def obstacle(parameters: Mapping[str, Parameter]) -> tuple[str, Any] | None:
         if parameter.open:
             return f"the shape of {name} is left open", parameter.site
         for event in live(parameter.chain) if parameter.held is None else ():
-            if event.draw is None:
-                return f"what {name} starts from is not told: {event.text}", event.site
+            for one in (*live(event.source), event):
+                if one.draw is None:
+                    return f"what {name} starts from is not told: {one.text}", one.site
     if sum(prod(p.shape) for p in parameters.values()) > LARGEST:
         return f"it has more than {LARGEST:,} parameters: too many to draw", None
     return None

@@ -6,7 +6,17 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from initaudit.reading import building, calling, evaluating, filling, modules, objects, tensors
+from initaudit.reading import (
+    building,
+    calling,
+    evaluating,
+    filling,
+    modules,
+    objects,
+    reparametrising,
+    tensors,
+    transformer,
+)
 from initaudit.reading.state import State
 from initaudit.reading.values import (
     Bound,
@@ -188,6 +198,22 @@ def _istensor(state: State, args: Args, keywords: Keywords, node: ast.AST) -> An
     return value if isinstance(value, Unknown) else isinstance(value, evaluating.TENSORS)
 
 
+def _weight_norm(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
+    return reparametrising.weight_norm(state, args, keywords, inner=False)
+
+
+def _parametrised(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
+    return reparametrising.weight_norm(state, args, keywords, inner=True)
+
+
+def _spectral_norm(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
+    return reparametrising.spectral_norm(state, args, keywords)
+
+
+def _undone(state: State, args: Args, keywords: Keywords, node: ast.AST) -> Any:
+    return reparametrising.undone(state, args, keywords)
+
+
 SPECIAL: Mapping[str, Callable[[State, Args, Keywords, ast.AST], Any]] = {
     "isinstance": _isinstance,
     "issubclass": _issubclass,
@@ -221,6 +247,15 @@ SPECIAL: Mapping[str, Callable[[State, Args, Keywords, ast.AST], Any]] = {
     "torch.is_tensor": _istensor,
     "torch.jit.script": _first,
     "torch.compile": _first,
+    "torch.nn.Transformer.generate_square_subsequent_mask": lambda s, a, k, n: (
+        transformer.causal_mask(a, k)
+    ),
+    "torch.nn.utils.weight_norm": _weight_norm,
+    "torch.nn.utils.weight_norm.weight_norm": _weight_norm,
+    "torch.nn.utils.parametrizations.weight_norm": _parametrised,
+    "torch.nn.utils.parametrizations.spectral_norm": _spectral_norm,
+    "torch.nn.utils.remove_weight_norm": _undone,
+    "torch.nn.utils.parametrize.remove_parametrizations": _undone,
     "torch.nn.init.calculate_gain": lambda s, a, k, n: filling.gain(s, a, k),
 }
 """By qualified name; builtins by their own."""

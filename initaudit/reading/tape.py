@@ -147,6 +147,8 @@ class Tape:
         for value in given:
             if isinstance(value, Signal) and self.builder.steps[value.step].op == "input":
                 shapes = [v.stored.shape for v in given if isinstance(v, Weight)]
+                if name in _READERS and len(given) > 1 and isinstance(given[1], Known):
+                    shapes.append(given[1].shape)
                 shape = max(shapes, key=len, default=())
                 grouped = name in _CHANNELS and len(given) > 6 and isinstance(given[6], int)
                 if grouped and len(shape) > 1:
@@ -155,6 +157,7 @@ class Tape:
 
 
 _CHANNELS = {"conv1d": 1, "conv2d": 1, "conv3d": 1}
+_READERS = frozenset({*_CHANNELS, "linear"})
 
 
 def _check(name: str, given: tuple[Any, ...]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Weight
-from initaudit.reading import factories, filling, functions, python, unborn
+from initaudit.reading import factories, filling, functions, python, unborn, windows
 from initaudit.reading.state import State
 from initaudit.reading.tape import Tape, fixed
 from initaudit.reading.values import (
@@ -58,6 +58,21 @@ def aten(state: State, name: str, args: Sequence[Any], names: Sequence[str]) -> 
     return list(made) if isinstance(made, tuple) and name in {"split", "chunk", "unbind"} else made
 
 
+def numbers_of(state: State, parameter: Parameter | None) -> Any:
+    """Return the array of a parameter in a forward pass.
+
+    Raises:
+        StopError: there is no forward pass, or no such parameter.
+    """
+    if state.tape is None or parameter is None:
+        raise StopError("a number computed from a parameter", state.at)
+    weight = state.tape.weight(parameter)
+    try:
+        return (weight if isinstance(weight, Known) else weight.known()).array
+    except UnsupportedError as error:
+        raise StopError(str(error), state.at) from None
+
+
 def nothing_stored(parameter: Parameter) -> Any:
     """Refuse to give a parameter's array while the model is built."""
     raise StopError("a number computed from a parameter")
@@ -70,6 +85,8 @@ def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[s
         return Unknown(f"{full} is not known")
     if owner.startswith(("jax", "flax")) and last == "gelu":
         keywords = {"approximate": "tanh", **keywords}
+    if state.tape is None:
+        windows.written(state, last, args, keywords)
     last = _OTHER.get(last, last)
     if last in {"max_pool", "avg_pool"} and args and isinstance(args[0], Signal):
         from initaudit.reading import lasting
@@ -105,6 +122,11 @@ def method(
     full: str = "",
 ) -> Any:
     """Return what a method of a tensor gives, or a function of torch by the same name."""
+    first = subject if subject is not None else next(iter(args), None)
+    if state.tape is None and isinstance(first, Parameter) and name == "clone":
+        return windows.copied(state, first)
+    if state.tape is None and windows.shares(first, name) and name not in functions.SAME:
+        return windows.of(first)
     made = _method(state, subject, name, args, keywords, full)
     in_place = name.endswith("_") and not name.endswith("__")
     if state.tape is not None and (in_place or keywords.get("inplace") is True):
@@ -210,6 +232,8 @@ def _early(
         return (filling.drawn_anew(state, subject, name, args, keywords),)
     if name == "clone" and isinstance(subject, Signal) and state.tape is not None:
         return (arithmetic.same(state.tape.builder, "identity", state.tape.now(subject), {}),)
+    if isinstance(subject, Known | Drawn) and factories.boolean(name, args, keywords):
+        return (factories.truths(subject),)
     if name in functions.SAME:
         return (subject,)
     if name in {"item", "tolist"} and isinstance(subject, Known):
@@ -282,14 +306,16 @@ def items(state: State, value: Any) -> list[Any]:
 
 def index(state: State, subject: Any, at: Any) -> Any:
     """Return a part of a tensor."""
+    if isinstance(at, Unknown) and isinstance(subject, HELD) and state.tape is None:
+        return windows.of(subject, at.reason)
     if isinstance(at, Unknown):
         return _unknown(state, "a part of a tensor", (subject,), at.reason)
     if isinstance(subject, HELD) and state.tape is None:
         try:
             whole = subject if isinstance(subject, Parameter) else None
-            return View(whole, _plain_index(at)) if whole else Unknown("a part of a part")
+            return View(whole, _plain_index(at)) if whole else windows.of(subject)
         except StopError as stop:
-            return Unknown(stop.reason)
+            return windows.of(subject, stop.reason)
     if isinstance(subject, Drawn):
         try:
             subject = fixed(subject)

@@ -103,6 +103,8 @@ def _collect(unit: Unit, body: list[ast.stmt]) -> None:
                 _collect(unit, [*statement.body, *statement.orelse])
             case ast.If():
                 _collect(unit, [*statement.orelse, *statement.body])
+            case ast.With():
+                _collect(unit, statement.body)
             case _:
                 pass
 

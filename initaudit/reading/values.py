@@ -153,6 +153,7 @@ class Event:
 
     ``draw`` is None where the source does not tell what it draws. ``whole`` is False where it
     fills a part, or changes what is there. ``std`` is the standard deviation for this tensor.
+    ``source`` is what had filled another parameter by then, where this one is computed from it.
     """
 
     weights: Weights
@@ -161,6 +162,7 @@ class Event:
     draw: Draw | None = None
     whole: bool = True
     std: float | None = None
+    source: tuple[Event, ...] = ()
 
 
 @dataclass(eq=False, slots=True)

@@ -76,6 +76,18 @@ def _triangle(b: Builder, c: Call) -> Value:
     return math.computed(lambda a: function(a, k), value(c.get(0)))
 
 
+@operator("_weight_norm")
+def _weight_norm(b: Builder, c: Call) -> Value:
+    """Give g v / |v|, the norm over all axes but one; dim -1 stands for the norm of all."""
+    dim = integer(c.named("dim", 0))
+
+    def product(v: Any, g: Any) -> Any:
+        others = None if dim == -1 else tuple(i for i in range(v.ndim) if i != dim)
+        return g * v / np.sqrt(np.square(v).sum(axis=others, keepdims=True))
+
+    return math.computed(product, value(c.get(0)), value(c.get(1)))
+
+
 @operator("cumsum")
 def _cumsum(b: Builder, c: Call) -> Value:
     axis = integer(c.get(1))
