@@ -75,10 +75,11 @@ def gradients(one: Read, tape: Tape, last: str, cotangent: NDArray[Any]) -> Seen
     return found
 
 
-def hooked(model: Any, x: Any, cotangent: NDArray[Any]) -> tuple[Seen, Seen, NDArray[Any]]:
+def hooked(model: Any, x: Any, cotangent: NDArray[Any] | None) -> tuple[Seen, Seen, NDArray[Any]]:
     """Return the outputs of the modules that run once, the weights' gradients, and the output.
 
-    A weight that two modules share is left out, for its gradient is the sum of both.
+    x is one input or a tuple of them. A weight that two modules share is left out, for its
+    gradient is the sum of both; without a cotangent there are no gradients.
     """
     import torch
 
@@ -94,10 +95,12 @@ def hooked(model: Any, x: Any, cotangent: NDArray[Any]) -> tuple[Seen, Seen, NDA
 
         return hook
 
-    for name, module in model.named_modules():
-        module.register_forward_hook(watch(name))
-    output = model(x)
-    output.backward(torch.from_numpy(cotangent))
+    handles = [m.register_forward_hook(watch(name)) for name, m in model.named_modules()]
+    output = model(*x) if isinstance(x, tuple) else model(x)
+    for handle in handles:
+        handle.remove()
+    if cotangent is not None:
+        output.backward(torch.from_numpy(cotangent))
     every = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
     grads = {
         name: p.grad.numpy()

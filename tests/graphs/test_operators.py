@@ -199,6 +199,11 @@ SMALL: dict[str, Small] = {
              mode="linear"),
         {"upsample"},
     ),
+    "linear resize with its corners held": (
+        over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32),
+             mode="linear", coordinate_transformation_mode="align_corners"),
+        {"upsample"},
+    ),
     "pixel shuffle": (one("DepthToSpace", IMAGE, blocksize=2, mode="CRD"), set()),
     "embedding": (
         lambda: model([node("Gather", ["m.weight", "x"])], {"m.weight": random(9, 3)}, WORDS,

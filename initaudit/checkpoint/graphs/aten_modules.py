@@ -220,12 +220,11 @@ def _recurrent(b: Builder, c: Call) -> Any:
 def _upsample(b: Builder, c: Call) -> Value:
     x = signal(c.get(0))
     sides = x.known[2:]
-    if c.named("align_corners", default=False):
-        raise UnsupportedError("it aligns the corners")
     factors = c.named("scale_factors")
     if factors is None:
         size = listed(c.named("output_size"))
         factors = tuple(m / n for n, m in zip(sides, size, strict=True))
     mode = "nearest" if "nearest" in c.node.operator else "bilinear"
     size = tuple(int(n * f) for n, f in zip(sides, factors, strict=True))
-    return modules.resize(b, x, factors, mode, size)
+    corners = bool(c.named("align_corners", default=False))
+    return modules.resize(b, x, factors, mode, size, corners=corners)

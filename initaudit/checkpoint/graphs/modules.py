@@ -182,9 +182,15 @@ def softmax(b: Builder, x: Signal, axis: int) -> Signal:
 
 
 def resize(
-    b: Builder, x: Signal, factor: Sequence[float], mode: str, size: Sequence[int]
+    b: Builder,
+    x: Signal,
+    factor: Sequence[float],
+    mode: str,
+    size: Sequence[int],
+    *,
+    corners: bool = False,
 ) -> Signal:
-    """Return an image enlarged by a whole factor."""
+    """Return an image enlarged by a whole factor; ``corners`` holds its corners in place."""
     whole = tuple(round(f) for f in factor)
     if any(w != f or w < 1 for w, f in zip(whole, factor, strict=True)):
         raise UnsupportedError(f"it resizes by {tuple(factor)}, not by a whole factor")
@@ -192,4 +198,7 @@ def resize(
         return x
     value = whole[0] if len(set(whole)) == 1 else whole
     out = None if x.shape is None else (*x.shape[:2], *size)
-    return b.emit("upsample", [x], out, attributes={"factor": value, "mode": mode})
+    attributes: dict[str, Attribute] = {"factor": value, "mode": mode}
+    if corners:
+        attributes["align_corners"] = True
+    return b.emit("upsample", [x], out, attributes=attributes)

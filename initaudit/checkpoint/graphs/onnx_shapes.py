@@ -194,12 +194,12 @@ def _resize(b: Builder, c: Call) -> Value:
     )
     form = c.attribute("coordinate_transformation_mode", "half_pixel")
     allowed = {"half_pixel", "pytorch_half_pixel"} | (
-        {"asymmetric"} if mode == "nearest" else set()
+        {"asymmetric"} if mode == "nearest" else {"align_corners"}
     )
     if mode not in {"nearest", "bilinear"} or form not in allowed:
         raise UnsupportedError(f"it resizes by {mode} with {form} coordinates")
     size = tuple(int(n * f) for n, f in zip(sides, factor, strict=True))
-    return modules.resize(b, x, factor, mode, size)
+    return modules.resize(b, x, factor, mode, size, corners=form == "align_corners")
 
 
 def _reduction(name: str) -> Function:
