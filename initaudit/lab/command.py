@@ -23,7 +23,7 @@ else:
     _Extents = click.ParamType  # no generic class before click 8.4
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
-_SUFFIXES = (".html", ".svg", ".txt")
+_SUFFIXES = (".html", ".svg", ".png", ".txt")
 _LONGEST = 100_000
 
 
@@ -73,7 +73,7 @@ def _output(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--output-file",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="Write a page (.html), pictures (.svg) or text (.txt) there.",
+            help="Write a page (.html), pictures (.svg, .png) or text (.txt) there.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="Leave the pictures out of the text."),
     )):  # fmt: skip
@@ -161,6 +161,7 @@ def _refuse(target: Path | None) -> None:
 def write(results: Sequence[Result], target: Path | None, *, quiet: bool) -> None:
     """Print results, or write them as what the name of the file asks for."""
     kind = None if target is None else target.suffix.lower()
+    made: str | bytes
     if kind == ".html":
         from initaudit.lab.page import page
 
@@ -169,6 +170,8 @@ def write(results: Sequence[Result], target: Path | None, *, quiet: bool) -> Non
         from initaudit.lab.svg import sheet
 
         made = sheet([drawn for result in results for drawn in result.pictures])
+    elif kind == ".png":
+        made = _png(results, target)
     else:
         from initaudit.lab.text import render
 
@@ -176,12 +179,21 @@ def write(results: Sequence[Result], target: Path | None, *, quiet: bool) -> Non
             results, terminal.style(to_file=target is not None, verbose=False, quiet=quiet)
         )
     if target is None:
-        terminal.write(made)
+        terminal.write(str(made))
         return
     try:
-        target.write_text(made, encoding="utf-8")
+        target.write_bytes(made.encode("utf-8") if isinstance(made, str) else made)
     except OSError as error:
         raise click.ClickException(f"{target}: cannot be written: {error.strerror}") from None
+
+
+def _png(results: Sequence[Result], target: Path | None) -> bytes:
+    from initaudit.lab.png import PngError, png
+
+    try:
+        return png([drawn for result in results for drawn in result.pictures])
+    except PngError as error:
+        raise click.UsageError(f"{target}: {error}") from None
 
 
 for _name, _title in experiments.titles().items():
