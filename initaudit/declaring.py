@@ -19,7 +19,7 @@ from initaudit.claims import Hit, finding
 from initaudit.finding import Fact, Finding, Report, unexpected
 from initaudit.network import Network, Origin, Site, Unread
 from initaudit.options import Options, OptionsError, Progress, rules_for
-from initaudit.reading import matching, model, predicting, realising
+from initaudit.reading import choosing, matching, model, passing, predicting, realising
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
 from initaudit.reading.values import Parameter, StopError
@@ -43,7 +43,7 @@ def target(text: str) -> Target:
     return Target(Path(text))
 
 
-def classes(files: Files, catalogue: Catalogue, wanted: Target) -> list[model.Named]:
+def classes(files: Files, catalogue: Catalogue, wanted: Target) -> list[choosing.Named]:
     """Return the classes that a target names.
 
     Raises:
@@ -51,18 +51,18 @@ def classes(files: Files, catalogue: Catalogue, wanted: Target) -> list[model.Na
     """
     state = State(files, catalogue)
     try:
-        unit = model.unit_of(files, wanted.path)
+        unit = choosing.unit_of(files, wanted.path)
         if wanted.name is not None:
-            return [model.find(state, unit, wanted.name)]
-    except model.ModelError as error:
+            return [choosing.find(state, unit, wanted.name)]
+    except choosing.ModelError as error:
         raise OptionsError([f"model: {error}"]) from None
-    found: list[model.Named] = [*model.models(state, unit)]
+    found: list[choosing.Named] = [*choosing.models(state, unit)]
     if not found:
         raise OptionsError([f"model: {wanted.path} has no model class of a framework"])
     return found
 
 
-def chosen(files: Files, options: Options) -> model.Named:
+def chosen(files: Files, options: Options) -> choosing.Named:
     """Return the one class that ``--model`` names.
 
     Raises:
@@ -109,7 +109,7 @@ def _deep() -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-def _guarded(cls: model.Named, audit: partial[Report]) -> Report:
+def _guarded(cls: choosing.Named, audit: partial[Report]) -> Report:
     """Return a report whatever a source holds: the other models are still judged."""
     try:
         with _deep():
@@ -125,7 +125,7 @@ def _guarded(cls: model.Named, audit: partial[Report]) -> Report:
     return _left(cls, reason, None)
 
 
-def _left(cls: model.Named, reason: str, site: Site | None) -> Report:
+def _left(cls: choosing.Named, reason: str, site: Site | None) -> Report:
     place = site or cls.unit.site(cls.node)
     unread = Unread(_line(place), f"{cls.name} is not judged: {reason}")
     return Report(unread=(unread,), failed=True, version=VERSION)
@@ -147,10 +147,10 @@ def _loaded(folders: tuple[Path, ...]) -> Catalogue:
     return load(folders)
 
 
-def _read(files: Files, catalogue: Catalogue, cls: model.Named, options: Options) -> model.Model:
+def _read(files: Files, catalogue: Catalogue, cls: choosing.Named, options: Options) -> model.Model:
     """Return a model whose parameters' starts are certain; `StopError` says why there is none."""
     made = model.read(files, catalogue, cls)
-    model.grow(made, options.input_shape)
+    passing.grow(made, options.input_shape)
     for doubt, site in made.doubts.items():
         raise StopError(f"what its parameters start from is not certain: {doubt}", site)
     if made.opened and made.state.guesses:
@@ -162,12 +162,12 @@ def _read(files: Files, catalogue: Catalogue, cls: model.Named, options: Options
 
 def _drawn(
     made: model.Model, options: Options
-) -> tuple[Checkpoint, model.Reading, Mapping[str, Site]]:
+) -> tuple[Checkpoint, passing.Reading, Mapping[str, Site]]:
     """Return a model's weights, drawn with the seed, with the network that its source tells."""
     blocked = realising.obstacle(made.parameters)
     if blocked is not None:
         raise StopError(*blocked)
-    realised, stored_of = model.declared(made, options.seed)
+    realised, stored_of = passing.declared(made, options.seed)
     arrays = tuple(realised.stored(name, made.path) for name in made.parameters)
     reading, plan, sites = _planned(made, stored_of, options)
     checkpoint = Checkpoint(
@@ -199,7 +199,7 @@ def declared_checkpoint(text: str, options: Options) -> Checkpoint:
 def _declared(
     files: Files,
     catalogue: Catalogue,
-    cls: model.Named,
+    cls: choosing.Named,
     options: Options,
     rules: Mapping[str, Rule],
     progress: Progress,
@@ -227,7 +227,7 @@ _JUDGED = {
 def _by_arithmetic(made: model.Model, options: Options, rules: Mapping[str, Rule]) -> Report:
     """Judge a model of open sizes by the moments of its signal, where it is one plain stack."""
     named = ", ".join(made.opened) or "its sizes"
-    _, stored_of = model.declared(made, options.seed)
+    _, stored_of = passing.declared(made, options.seed)
     _, plan, sites = _planned(made, stored_of, options)
     network = replace(plan.network(()), origin=Origin.DECLARED)
     told = predicting.predict(network, made.parameters)
@@ -280,10 +280,10 @@ def _settled(
 
 
 def _planned(
-    made: model.Model, stored_of: model.StoredOf, options: Options, path: str | None = None
-) -> tuple[model.Reading, Plan, Mapping[str, Site]]:
-    reading = model.follow(made, stored_of, options.input_shape or made.entered)
-    plan, sites = model.planned(made, reading, path)
+    made: model.Model, stored_of: passing.StoredOf, options: Options, path: str | None = None
+) -> tuple[passing.Reading, Plan, Mapping[str, Site]]:
+    reading = passing.follow(made, stored_of, options.input_shape or made.entered)
+    plan, sites = passing.planned(made, reading, path)
     return reading, plan, sites
 
 
@@ -291,7 +291,7 @@ def _placed(
     report: Report,
     made: model.Model,
     sites: Mapping[str, Site],
-    reading: model.Reading,
+    reading: passing.Reading,
 ) -> Report:
     """Give findings the lines of their layers, and say where the forward pass was not followed."""
     findings = tuple(
@@ -339,7 +339,7 @@ def _excerpt(site: Site) -> str:
 
 def audit_pair(
     path: Path,
-    cls: model.Named,
+    cls: choosing.Named,
     files: Files,
     options: Options,
     rules: Mapping[str, Rule],
@@ -353,7 +353,7 @@ def audit_pair(
 
 def _pair(
     path: Path,
-    cls: model.Named,
+    cls: choosing.Named,
     files: Files,
     catalogue: Catalogue,
     options: Options,
@@ -424,7 +424,7 @@ def _beside(
     )  # fmt: skip
 
 
-def _stored(checkpoint: Checkpoint, match: matching.Match) -> model.StoredOf:
+def _stored(checkpoint: Checkpoint, match: matching.Match) -> passing.StoredOf:
     arrays = {stored.name: stored for stored in checkpoint.arrays}
 
     def stored_of(parameter: Parameter) -> Stored:
@@ -454,11 +454,11 @@ def audit_live(obj: Any, arrays: Mapping[str, Any], options: Options) -> Report 
         match = matching.match(made.parameters, made.aliases, shapes)
         if not match.exact:
             return None
-        reading = model.follow(made, _stored(checkpoint, match), options.input_shape)
+        reading = passing.follow(made, _stored(checkpoint, match), options.input_shape)
         if reading.stopped:
             return None
         return _beside(checkpoint, made, match, options, rules, auditing.quiet)
-    except (StopError, CheckpointError, RecursionError, model.ModelError):
+    except (StopError, CheckpointError, RecursionError, choosing.ModelError):
         return None
 
 
@@ -481,7 +481,7 @@ def _differences(match: matching.Match, made: model.Model, path: str) -> list[Un
 def fitted(
     files: Files,
     catalogue: Catalogue,
-    cls: model.Named,
+    cls: choosing.Named,
     shapes: Mapping[str, tuple[int, ...]],
     shape: tuple[int, ...] | None = None,
 ) -> tuple[model.Model | None, str]:
@@ -507,7 +507,7 @@ def fitted(
 def _grown(
     files: Files,
     catalogue: Catalogue,
-    cls: model.Named,
+    cls: choosing.Named,
     shapes: Mapping[str, tuple[int, ...]],
     shape: tuple[int, ...] | None,
 ) -> tuple[model.Model | None, str]:
@@ -522,7 +522,7 @@ def _grown(
     best = None
     for entry in tried:
         made = model.read(files, catalogue, cls)
-        model.grow(made, entry)
+        passing.grow(made, entry)
         best = best or made
         if matching.match(made.parameters, made.aliases, shapes).exact:
             made.entered = entry
@@ -534,7 +534,7 @@ def _grown(
 
 def classes_matching(
     path: Path, sources: Sequence[Path], files: Files, options: Options
-) -> list[model.Named]:
+) -> list[choosing.Named]:
     """Return the model classes of some files whose names and shapes are those of a checkpoint.
 
     A file is only parsed where its text holds the first word of each stored name.
@@ -549,7 +549,7 @@ def classes_matching(
         shapes.setdefault(alias, shapes[real])
     words = {name.partition(".")[0] for name in shapes}
     words = {word for word in words if not word.isdecimal()}
-    found: list[model.Named] = []
+    found: list[choosing.Named] = []
     for source in sources:
         try:
             text = source.read_text(encoding="utf-8-sig", errors="replace")
@@ -560,7 +560,7 @@ def classes_matching(
         unit = files.unit(source)
         if unit is None:
             continue
-        for cls in model.models(State(files, catalogue), unit):
+        for cls in choosing.models(State(files, catalogue), unit):
             made, _ = fitted(files, catalogue, cls, shapes)
             if made is not None and matching.match(made.parameters, made.aliases, shapes).exact:
                 found.append(cls)
@@ -597,5 +597,5 @@ def explained(text: str, options: Options) -> str:
     except StopError as stop:
         where = "" if stop.site is None else f"{stop.site.path}:{stop.site.line}: "
         raise OptionsError([f"{where}{name} is not followed: {stop.reason}"]) from None
-    except model.ModelError as error:
+    except choosing.ModelError as error:
         raise OptionsError([str(error)]) from None

@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from initaudit.network import Site
-from initaudit.reading import drawing, following, objects
+from initaudit.reading import drawing, following, names
 from initaudit.reading.state import State
 from initaudit.reading.units import Unit
 from initaudit.reading.values import (
@@ -29,7 +29,7 @@ def of_variable(state: State, unit: Unit, name: str) -> Module:
     Raises:
         StopError: it is none of these.
     """
-    found = objects.top(state, unit, name)
+    found = names.top(state, unit, name)
     value = found[0] if found is not None else None
     if isinstance(value, Module):
         return value
@@ -65,7 +65,7 @@ def _forward(state: State, unit: Unit, function: Function) -> Module:
             if not isinstance(node, ast.Name) or node.id in seen or node.id not in unit.table:
                 continue
             seen.add(node.id)
-            found = objects.top(state, unit, node.id)
+            found = names.top(state, unit, node.id)
             value = found[0] if found is not None else None
             if isinstance(value, Function):
                 waiting.append(value)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from initaudit.catalogue import Catalogue, load
-from initaudit.reading import model
+from initaudit.reading import choosing, model, passing
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
 from initaudit.reading.values import StopError, UserClass
@@ -47,9 +47,9 @@ def read(files: Files, catalogue: Catalogue, cls: UserClass, path: Path, count: 
     try:
         made = model.read(files, catalogue, cls)
         if made.lazy:
-            model.grow(made, made.shape or (64,))
-        reading = model.follow(made, model.declared(made, 0)[1])
-        model.planned(made, reading)[0].network(())
+            passing.grow(made, made.shape or (64,))
+        reading = passing.follow(made, passing.declared(made, 0)[1])
+        passing.planned(made, reading)[0].network(())
     except StopError as stop:
         line = None if stop.site is None else stop.site.line
         count.ended("not at all", stop.reason, path, cls, line)
@@ -76,7 +76,7 @@ def main(folder: Path, every: int) -> None:
         unit = files.unit(path)
         if unit is None or not unit.classes:
             continue
-        for cls in model.models(State(files, catalogue), unit):
+        for cls in choosing.models(State(files, catalogue), unit):
             number += 1
             if number % every == 0:
                 read(files, catalogue, cls, path, count)
