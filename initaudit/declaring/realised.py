@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from initaudit.catalogue import Catalogue
 from initaudit.checkpoint.stored import Checkpoint, Plan
@@ -28,10 +28,22 @@ def read(files: Files, catalogue: Catalogue, cls: choosing.Named, options: Optio
     return made
 
 
-def drawn(
-    made: model.Model, options: Options
-) -> tuple[Checkpoint, passing.Reading, Mapping[str, Site]]:
-    """Return a model's weights, drawn with the seed, with the network that its source tells."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A model's weights as a checkpoint, and the network that its source tells for them."""
+
+    checkpoint: Checkpoint
+    reading: passing.Reading
+    plan: Plan
+    sites: Mapping[str, Site]
+
+
+def drawn(made: model.Model, options: Options) -> Drawn:
+    """Return a model's weights, drawn with the seed, with the network that its source tells.
+
+    Raises:
+        StopError: they cannot be drawn, or there is no forward pass.
+    """
     blocked = realising.obstacle(made.parameters)
     if blocked is not None:
         raise StopError(*blocked)
@@ -41,7 +53,7 @@ def drawn(
     checkpoint = Checkpoint(
         path=made.path, arrays=arrays, aliases=made.aliases, graph=lambda shape: plan
     )
-    return checkpoint, reading, sites
+    return Drawn(checkpoint, reading, plan, sites)
 
 
 def declared_checkpoint(text: str, options: Options) -> Checkpoint:
@@ -58,7 +70,7 @@ def declared_checkpoint(text: str, options: Options) -> Checkpoint:
             if made.open:
                 named = ", ".join(made.opened) or "its sizes"
                 raise StopError(f"{named} left open", made.site)
-            return drawn(made, options)[0]
+            return drawn(made, options).checkpoint
     except StopError as stop:
         where = f"{stop.site.path}:{stop.site.line}: " if stop.site is not None else ""
         raise OptionsError([f"{where}{cls.name} cannot be drawn: {stop.reason}"]) from None

@@ -8,7 +8,7 @@ from functools import partial
 
 from initaudit import auditing
 from initaudit.catalogue import Catalogue
-from initaudit.declaring import arithmetic, guarding, placing, realised, targets
+from initaudit.declaring import arithmetic, guarding, placing, predicted, realised, targets
 from initaudit.finding import Report
 from initaudit.network import Origin
 from initaudit.options import Options, Progress
@@ -22,7 +22,7 @@ from initaudit.version import VERSION
 def audit_declared(
     text: str, options: Options, rules: Mapping[str, Rule], progress: Progress = auditing.quiet
 ) -> Report:
-    """Judge what a model's source declares: drawn with the seed, sent through the replica.
+    """Judge what a model's source declares: by arithmetic, and drawn and sent through the replica.
 
     Raises:
         OptionsError: the text names no model.
@@ -50,13 +50,16 @@ def _declared(
         made = realised.read(files, catalogue, cls, options)
         if made.open:
             return arithmetic.by_arithmetic(made, options, rules)
-        checkpoint, reading, sites = realised.drawn(made, options)
+        drawn = realised.drawn(made, options)
     except StopError as stop:
         return guarding.left(cls, stop.reason, stop.site)
     report = auditing.audit_one(
-        lambda: checkpoint, made.path, options, rules, progress, Origin.DECLARED
+        lambda: drawn.checkpoint, made.path, options, rules, progress, Origin.DECLARED
     )
-    return placing.placed(report, made, sites, reading)
+    network = drawn.plan.network(())
+    networks = tuple(predicted.beside(x, network, made, drawn.reading) for x in report.networks)
+    report = replace(report, networks=networks)
+    return placing.placed(report, made, drawn.sites, drawn.reading)
 
 
 def _joined(reports: Sequence[Report], count: int) -> Report:

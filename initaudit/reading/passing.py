@@ -221,3 +221,13 @@ def grow(model: Model, shape: tuple[int, ...] | None) -> None:
 
 def _alone(parameter: Parameter) -> Stored:
     return Realised({parameter.name: parameter}).stored(parameter.name, "")
+
+
+def shapes(reading: Reading) -> Mapping[str, tuple[int, ...] | None]:
+    """Return the shapes of the layers' outputs, samples first, by the names of a planned network.
+
+    Call it after `planned`, which folds steps into layers.
+    """
+    steps = reading.tape.builder.steps
+    names = named(steps)
+    return {names[number]: step.shape for number, step in steps.items()}
