@@ -47,6 +47,8 @@ def by_arithmetic(made: model.Model, options: Options, rules: Mapping[str, Rule]
             findings.append(_settled(rule, network, told, value, limit, made, sites))
     bounds = f"signal power x[{told.forward.lo:.3g}, {told.forward.hi:.3g}]"
     bounds += f", gradient power x[{told.backward.lo:.3g}, {told.backward.hi:.3g}]"
+    bounds += f", chi [{told.chi.lo:.3g}, {told.chi.hi:.3g}]"
+    bounds += f", depth scale [{told.depth.lo:.3g}, {told.depth.hi:.3g}] layers"
     text = f"{made.name}: {named} left open: judged by arithmetic alone, {bounds}"
     note = Unread(
         guarding.line(made.site), f"{text} over {len(told.hidden)} hidden layers", lost=False
