@@ -16,7 +16,7 @@ from initaudit.declaring import fitting, guarding, realised, targets
 from initaudit.finding import Report
 from initaudit.network import Origin, Site, Unread
 from initaudit.options import Options, Progress, rules_for
-from initaudit.reading import choosing, matching, model, passing
+from initaudit.reading import choosing, matching, model, passing, tampering
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
 from initaudit.reading.values import Parameter, StopError
@@ -69,6 +69,11 @@ def _pair(
         text = f"{cls.name} is not laid beside it: {named} left open, and the shapes do not tell it"
         more = Unread(guarding.line(made.state.guesses[0] or made.site), text)
         return replace(alone, unread=(*alone.unread, more), failed=True)
+    changed = tampering.of_model(made.state, made.module)
+    if changed is not None:
+        alone = auditing.audit_one(lambda: checkpoint, str(path), options, rules, progress)
+        more = Unread(guarding.line(changed[1]), f"{cls.name} is not laid beside it: {changed[0]}")
+        return replace(alone, unread=(*alone.unread, more), failed=True)
     if match.foreign:
         more = Unread(
             Site(checkpoint.path),
@@ -102,7 +107,11 @@ def _beside(
         text = f"{made.name} is not followed further: {why}"
         left.append(Unread(guarding.line(site or made.site), text))
     findings = report.findings
-    if report.networks and report.networks[0].origin is not Origin.TRAINED:
+    fresh = bool(report.networks) and report.networks[0].origin is not Origin.TRAINED
+    for doubt, place in made.doubts.items() if fresh else ():
+        text = f"what {made.name} starts from is not certain, and not compared: {doubt}"
+        left.append(Unread(guarding.line(place or made.site), text))
+    if fresh and not made.doubts:
         tensors = {
             x.tensor.name: x.tensor for x in report.networks[0].layers if x.tensor is not None
         }

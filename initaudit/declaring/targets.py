@@ -24,7 +24,9 @@ class Target:
 def target(text: str) -> Target:
     """Return what ``FILE.py:NAME`` names."""
     path, colon, name = text.rpartition(":")
-    if colon and name.isidentifier() and path:
+    if colon and path.endswith(".py") and not name:
+        return Target(Path(path))
+    if colon and path and (name.isidentifier() or path.endswith(".py")):
         return Target(Path(path), name)
     return Target(Path(text))
 

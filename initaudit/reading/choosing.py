@@ -40,7 +40,8 @@ def unit_of(files: Files, path: Path) -> Unit:
         ModelError: it cannot be read.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: no such file")
+        what = "is a folder: name one of its files" if path.is_dir() else "no such file"
+        raise ModelError(f"{path}: {what}")
     unit = files.unit(path)
     if unit is None:
         from initaudit.reading.units import parse

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from initaudit.reading import building, evaluating, following, objects
+from initaudit.reading import building, evaluating, following, objects, tampering
 from initaudit.reading.state import State
 from initaudit.reading.values import (
     Function,
@@ -35,6 +35,8 @@ def construct(
     site = state.at or cls.unit.site(cls.node)
     for stranger in objects.strangers(state, cls) if kind is not None else ():
         state.doubt(f"the base {stranger} of {cls.name} is not known", cls.unit.site(cls.node))
+    for reason, place in tampering.tampered(state, cls) if kind is not None else ():
+        state.doubt(reason, place)
     made: Any = (
         Object(cls) if kind is None else Module(kind, site, cls, state.catalogue.layer(kind))
     )

@@ -9,7 +9,7 @@ from typing import Any
 from initaudit.checkpoint.graphs.values import Known, Signal
 from initaudit.reading import assigning, evaluating, filling, names, skipping
 from initaudit.reading.state import DEPTH, State
-from initaudit.reading.values import HELD, Function, Module, Scope, StopError, Unknown
+from initaudit.reading.values import HELD, EndlessError, Function, Module, Scope, StopError, Unknown
 
 
 class _Return(Exception):  # noqa: N818  (no error: it carries what a function returns)
@@ -40,7 +40,8 @@ def run(
     """
     node = function.node
     if state.depth >= DEPTH:
-        raise StopError(f"{function.name} is called within itself more than {DEPTH} deep", state.at)
+        reason = f"calls are nested more than {DEPTH} deep: {function.name} calls itself?"
+        raise EndlessError(reason, state.at)
     scope = Scope(function.unit, {}, function.outer, function.owner, subject)
     if subject is not None and not _static(function):
         args = (subject, *args)
