@@ -101,7 +101,7 @@ def imported_from(state: State, unit: Unit, statement: ast.ImportFrom, wanted: s
     catalogue = state.catalogue
     if catalogue.initialiser(full) or (full.startswith("torch.") and catalogue.layer(full)):
         return External(full)
-    if catalogue.initialiser(f"{full}.normal_"):
+    if catalogue.initialiser(f"{full}.normal_") or catalogue.canonical(full) == "torch.nn.Module":
         return External(full)
     if not statement.level and _outside(state, base) is not None:
         return External(full)
