@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.model_reading FOLDER... [--every N]
 
-Every model class below a folder is built and followed; N takes one in so many. A name such as
-``torch.testing`` means where that package is installed; ``torch!`` stands for the folders of torch
-that hold models as examples and as tests, apart from its own layers. "Whole" means that the forward
+Every model class below a folder is built, followed and judged by arithmetic; N takes one in so
+many. A name such as ``torch.testing`` means where that package is installed; ``torch!`` stands for
+the folders of torch that hold models as examples and as tests, apart from its own layers. "Whole" means that the forward
 pass was followed to what it returns, "in part" that at least one layer with weights was reached
 before it ended. A last line counts only the classes that declare a parameter, as far as is known.
 """
@@ -22,6 +22,8 @@ from pathlib import Path
 
 from initaudit.catalogue import Catalogue, load
 from initaudit.reading import choosing, model, passing
+from initaudit.reading.powers import powers
+from initaudit.reading.predicting import predict
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
 from initaudit.reading.values import StopError, UserClass
@@ -57,7 +59,10 @@ def read(files: Files, catalogue: Catalogue, cls: UserClass, path: Path, count: 
         if made.lazy:
             passing.grow(made, made.shape or (64,))
         reading = passing.follow(made, passing.declared(made, 0)[1])
-        passing.planned(made, reading)[0].network(())
+        network = passing.planned(made, reading)[0].network(())
+        shapes = passing.shapes(reading)
+        powers(network, made.parameters, shapes)
+        predict(network, made.parameters, shapes)
         if not reading.stopped:
             count.kinds["whole"] += 1
         else:
