@@ -90,6 +90,6 @@ def _said(apart: list[LayerReport]) -> Iterator[str]:
     more = f", and {len(apart) - 1} further layers differ" if len(apart) > 1 else ""
     realised = math.sqrt(first.forward.second_moment or 0.0)
     yield (
-        f"arithmetic puts the std of {first.name} at {bounds}, the realised network has "
+        f"arithmetic puts the RMS of {first.name} at {bounds}, the realised network has "
         f"{realised:.3g}{more}: the realised network is what was judged"
     )

@@ -10,6 +10,7 @@ from initaudit.network import Interval
 from initaudit.report.wording import count, number
 
 _POINT = 1.01
+_SHARE = 0.1
 _UNBOUNDED = "not bounded"
 
 
@@ -26,12 +27,19 @@ def bounds(value: Interval, digits: int = 3) -> str:
 def predicted_std(layer: LayerReport, digits: int = 3) -> str:
     """Return the predicted standard deviation of a layer's output; empty where none is told.
 
-    That of layers whose outputs have no mean: products with weights, and norms.
+    That of layers whose outputs have no mean to speak of: products with weights, and norms.
     """
     told = layer.predicted
-    if told is None or layer.op not in WEIGHTED | NORMS:
+    if told is None or layer.op not in WEIGHTED | NORMS or _has_mean(layer):
         return ""
     return bounds(Interval(math.sqrt(told.lo), math.sqrt(told.hi)), digits)
+
+
+def _has_mean(layer: LayerReport) -> bool:
+    forward = layer.forward
+    if forward is None or forward.mean is None or forward.second_moment is None:
+        return False
+    return forward.mean * forward.mean > _SHARE * forward.second_moment
 
 
 def sentence(network: NetworkReport) -> str:

@@ -36,7 +36,7 @@ _WHOLE = 20
 # Under this width numbers have two significant digits, which leaves room for the bars.
 _THREE_DIGITS = 60
 # What a narrow terminal loses, first to last; names and bars stay.
-_DROPPED = ("predicted", "law", "operation", "activation", "rank", "gain")
+_DROPPED = ("law", "predicted", "operation", "activation", "rank", "gain")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@
 
 Every model class below a folder is built, followed and judged by arithmetic; N takes one in so
 many. A name such as ``torch.testing`` means where that package is installed; ``torch!`` stands for
-the folders of torch that hold models as examples and as tests, apart from its own layers. "Whole" means that the forward
-pass was followed to what it returns, "in part" that at least one layer with weights was reached
-before it ended. A last line counts only the classes that declare a parameter, as far as is known.
+the folders of torch that hold models as examples and as tests, apart from its own layers. "Whole"
+means that the forward pass was followed to what it returns, "in part" that at least one layer with
+weights was reached before it ended. A last line counts only the classes that declare a parameter,
+as far as is known.
 """
 
 from __future__ import annotations

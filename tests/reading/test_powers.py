@@ -211,6 +211,6 @@ def test_a_disagreement_is_told_once_and_is_no_finding(factor: float, tmp_path: 
     )
     after = beside(replace(before, layers=layers, assumptions=()), network, made, reading)
     assert len(after.assumptions) == 1
-    assert after.assumptions[0].startswith("arithmetic puts the std of wide at 1.17, the realised")
+    assert after.assumptions[0].startswith("arithmetic puts the RMS of wide at 1.17, the realised")
     assert "2 further layers differ" in after.assumptions[0]
     assert after.verdict == before.verdict
