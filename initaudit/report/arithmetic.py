@@ -10,7 +10,7 @@ from initaudit.network import Interval
 from initaudit.report.wording import count, number
 
 _POINT = 1.01
-_SHARE = 0.1
+_SHARE = 0.5
 _UNBOUNDED = "not bounded"
 
 
