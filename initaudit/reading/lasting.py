@@ -11,7 +11,7 @@ from initaudit.catalogue import LayerSpec, LayerWeight, present
 from initaudit.checkpoint.graphs import modules as made_of
 from initaudit.checkpoint.graphs.values import Signal
 from initaudit.network import Interval, Weights
-from initaudit.reading import building, evaluating, recipes, tensors, windows
+from initaudit.reading import building, convolving, evaluating, recipes, tensors
 from initaudit.reading.state import State
 from initaudit.reading.values import Event, External, Module, Parameter, StopError, Unknown
 
@@ -47,7 +47,7 @@ def forward(state: State, module: Module, args: tuple[Any, ...]) -> Any:
         case "linear":
             made = _linear(state, module, x)
         case "conv":
-            made = windows.conv(state, module, spec, x)
+            made = convolving.conv(state, module, spec, x)
         case "batch_norm" | "layer_norm" | "rms_norm":
             made = _norm(state, module, spec, x)
         case "embedding":
