@@ -45,4 +45,7 @@ def _each(layer: Layer, name: str, dims: int) -> tuple[int, ...] | None:
     value = layer.attributes.get(name, 0 if name == "padding" else 1)
     if isinstance(value, int):
         return (value,) * dims
-    return value if isinstance(value, tuple) and len(value) == dims else None
+    if not isinstance(value, tuple) or len(value) != dims:
+        return None
+    whole = tuple(n for n in value if isinstance(n, int))
+    return whole if len(whole) == dims else None
