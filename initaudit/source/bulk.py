@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from initaudit.catalogue import LayerSpec
-from initaudit.source.draws import Draw
+from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
 from initaudit.source.later import chained
 from initaudit.source.module import Function, arguments
@@ -19,6 +19,7 @@ from initaudit.source.traits import last_word
 
 _OPTION = re.compile(r"scheme|init|mode|method|kind|type")
 _ALIKE = re.compile(r"zero|const|one|same", re.IGNORECASE)
+_DISPATCHED = frozenset({"_init_weights", "init_weights", "_init_weight", "init_weight"})
 _WEIGHTS = frozenset({"weight", "kernel", "w"})
 
 
@@ -61,9 +62,28 @@ def _bulk_draws(file: File) -> list[Bulk]:
         specs = [spec for spec in specs if spec.op in WEIGHTED]
         if not specs or chained(file, draw) or _written_later(file, draw):
             continue
+        if _given_one(file, draw.function, name):
+            continue
         count, wide = _built(file, specs)
         found.append(Bulk(draw, kinds, count, wide, _random_bias(file, draw, specs)))
     return found
+
+
+def _given_one(file: File, function: Function, name: str) -> bool:
+    """Return whether a function is handed single layers, not every module in turn.
+
+    ``self._zero_init(self.last)``, where nothing applies it. A method that nothing in its file
+    applies or calls may be for a part alone, unless a framework calls it by its name.
+    """
+    if not any(a.arg == name for a in arguments(function)):
+        return False
+    if re.search(rf"apply\w*\([^\n]*\b{function.name}\b", file.module.text):
+        return False
+    calls = file.module.calls_by_word.get(function.name, ())
+    if calls:
+        return all(call.args and len(dotted(call.args[0])) > 1 for call in calls)
+    owner = file.class_of(function.body[0])
+    return owner is not None and function.name not in _DISPATCHED
 
 
 def _handed(file: File, function: Function, node: ast.AST, name: str) -> bool:

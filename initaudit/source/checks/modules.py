@@ -28,7 +28,7 @@ _FORWARD = {
     "nnx": "__call__", "equinox": "__call__",
 }  # fmt: skip
 _BUILDING = re.compile(r"is_initiali|initiali[sz]ed|built|hasattr|lazy|cache", re.IGNORECASE)
-_SHARING = re.compile(r"shar|(?:^|_)tie|tied|tying|recurr|reus|same", re.IGNORECASE)
+_SHARING = re.compile(r"shar|(?:^|[_.\s])tie|tied|tying|recurr|reus|same", re.IGNORECASE)
 
 
 @check("IA404", "draw")

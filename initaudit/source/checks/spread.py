@@ -181,12 +181,27 @@ def _of_classes(file: File) -> Iterator[Spread]:
             # A class with no framework's base is a network where its arrays are called weights.
             starts = {k: s for k, s in starts.items() if initial.NAMED.match(label_of(s))}
         bare = {k: s for k, s in starts.items() if s.op == "" and not _is_table(label_of(s))}
+        if bare and _fills_all(file, owner):
+            bare = {}
         used = operands(file, [m.body for m in owner.methods.values()], bare) if bare else set()
         for key, start in starts.items():
             if start.weights is None or not _said(start):
                 continue
             if key in used or (start.op and not _selects(file, owner)):
                 yield _spread(start)
+
+
+def _fills_all(file: File, owner: Class) -> bool:
+    """Return whether a class fills all its parameters in a loop, whatever they started as."""
+    for draw in file.draws:
+        if draw.owner is not owner.node or len(draw.path) != 1:
+            continue
+        loop = next((a for a in file.module.around(draw.node) if isinstance(a, ast.For)), None)
+        over = None if loop is None else loop.iter
+        method = over.func if isinstance(over, ast.Call) else None
+        if isinstance(method, ast.Attribute) and method.attr in {"parameters", "named_parameters"}:
+            return True
+    return False
 
 
 def _selects(file: File, owner: Class) -> bool:
