@@ -222,8 +222,16 @@ def _of_scopes(file: File) -> Iterator[Spread]:
         bodies.append(file.module.tree.body)
         used = operands(file, bodies, bare)
         for key, start in bare.items():
-            if key in used and start.weights is not None and _said(start):
+            sampled = _is_sample(file, start)
+            if key in used and start.weights is not None and _said(start) and not sampled:
                 yield _spread(start)
+
+
+def _is_sample(file: File, start: Start) -> bool:
+    """Return whether an array of TensorFlow is no variable, which alone can be trained."""
+    call = start.node
+    name = (file.qualified(call.func) or "") if isinstance(call, ast.Call) else ""
+    return name.startswith("tensorflow.random")
 
 
 def _is_table(name: str) -> bool:

@@ -39,7 +39,7 @@ def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
             one = values[0]
             if not _single_target(one) or _filled(subject, owner, one):
                 continue
-            if initialised_again(subject, owner, frozenset({"every"})):
+            if initialised_again(subject, owner, frozenset({"every"})) or _hands_over(owner):
                 continue
             yield Hit(
                 subject.site(one.value),
@@ -53,6 +53,18 @@ def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
                     ("filled", owner.name, "every"),
                 ),
             )
+
+
+def _hands_over(owner: Class) -> bool:
+    """Return whether the object is handed, as a whole, to a function that may fill it."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and re.search(r"init|reset|fill", node.func.id) is not None
+        and any(isinstance(given, ast.Name) and given.id == "self" for given in node.args)
+        for method in owner.methods.values()
+        for node in ast.walk(method)
+    )
 
 
 def _own(owner: Class) -> bool:
