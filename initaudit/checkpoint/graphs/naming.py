@@ -86,7 +86,8 @@ def _owners(steps: Mapping[int, Step], scopes: Mapping[int, str]) -> dict[str, i
     for number, step in steps.items():
         scope = scopes[number]
         last[scope] = number
-        if step.op in _HOLDERS and step.parts:
+        # A number alone, as a norm's eps, is no weight of the module.
+        if step.op in _HOLDERS and step.parts and "number" not in step.attributes:
             holders.setdefault(scope, []).append(number)
     for scope, numbers in holders.items():
         keys = {tuple(part.key for part in steps[n].parts) for n in numbers}

@@ -36,8 +36,11 @@ def cut(b: Builder, x: Value, axis: int, start: int, stop: int, step: int = 1) -
         return Known(array[index])
     if axis == x.batch:
         raise UnsupportedError("it selects samples")
-    if chosen.step < 1 or not len(chosen):
+    if chosen.step < 1:
         raise UnsupportedError(f"it takes {len(chosen)} positions by steps of {chosen.step}")
+    if not chosen:
+        # What no rotation leaves over: joined to something, it adds nothing.
+        return Known(np.zeros((*shape[:axis], 0, *shape[axis + 1 :]), np.float32))
     out = (*shape[:axis], len(chosen), *shape[axis + 1 :])
     attributes = {"start": chosen.start, "stop": min(chosen.stop, extent), "axis": x.axis(axis)}
     if chosen.step != 1:
@@ -65,6 +68,7 @@ def take(b: Builder, x: Value, axis: int, index: int) -> Value:
 def concat(b: Builder, values: Sequence[Value], axis: int) -> Value:
     """Return values joined along an axis; a constant among them is repeated for every sample."""
     values = [settle(b, v) for v in values]
+    values = [v for v in values if not (isinstance(v, Known) and v.array.size == 0)] or values[:1]
     if constant(*values):
         return Known(np.concatenate([known(v) for v in values], axis))
     signals = [v for v in values if isinstance(v, Signal)]
