@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from initaudit.checkpoint.graphs.fuse import Steps
 from initaudit.checkpoint.graphs.naming import named
 from initaudit.checkpoint.graphs.roles import roles
-from initaudit.checkpoint.graphs.steps import Part, Step
+from initaudit.checkpoint.graphs.steps import Builder, Part, Step
+from initaudit.checkpoint.memory import from_mapping
+from initaudit.checkpoint.statistics import measure
 from initaudit.checkpoint.stored import FLOATS, Plan
 from initaudit.network import (
     Assumption,
@@ -22,6 +24,8 @@ from initaudit.network import (
     Tensor,
     Weights,
 )
+
+_RECURRENT = frozenset({"lstm", "gru", "rnn"})
 
 
 def planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
@@ -40,7 +44,7 @@ def planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
     said = [*notes, *(_told(operator, count) for operator, count in b.unknown.items())]
 
     def network(tensors: Sequence[Tensor]) -> Network:
-        by_name = {tensor.name: tensor for tensor in tensors}
+        by_name = {tensor.name: tensor for tensor in (*_copies(b, order, path), *tensors)}
         layers = tuple(
             _layer(b.steps[n], names[n], [names[i] for i in b.steps[n].inputs], by_name,
                    given.get(n))
@@ -57,6 +61,19 @@ def planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
         )
 
     return Plan(network, dict(b.computed), axes)
+
+
+def _copies(b: Builder, order: Sequence[int], path: str) -> Iterator[Tensor]:
+    """Yield the statistics of weights that are stored ones with their gates in another order."""
+    arrays = {
+        part.key: np.ascontiguousarray(b.computed[part.key], np.float32)
+        for n in order
+        if b.steps[n].op in _RECURRENT
+        for part in b.steps[n].parts
+        if part.key in b.computed
+    }
+    for stored in from_mapping(arrays, path).arrays if arrays else ():
+        yield measure(stored)
 
 
 def _told(operator: str, count: int) -> str:
