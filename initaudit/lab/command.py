@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from initaudit import terminal
+from initaudit.arguments import Choice, Shape
 from initaudit.lab import experiments
 from initaudit.lab.initialisers import InitialiserError, start
 from initaudit.lab.nets import Plain, opened
@@ -17,30 +18,9 @@ from initaudit.lab.settings import OPTIMISERS, Settings
 from initaudit.lab.train import TrainError
 from initaudit.signal import ACTIVATIONS
 
-if TYPE_CHECKING:
-    _Extents = click.ParamType[tuple[int, ...]]
-else:
-    _Extents = click.ParamType  # no generic class before click 8.4
-
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _SUFFIXES = (".html", ".svg", ".png", ".txt")
 _LONGEST = 100_000
-
-
-class Shape(_Extents):
-    """Whole numbers above zero, separated by commas."""
-
-    name = "3,224,224"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """Return ``3,224,224`` as a tuple."""
-        try:
-            shape = tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            shape = ()
-        if not shape or min(shape) < 1:
-            self.fail(f"{value!r} is not a list of whole numbers above zero such as 3,224,224")
-        return shape
 
 
 def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,7 +28,7 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed((
         click.option("--depth", type=click.IntRange(1, 1000), help="Number of hidden layers."),
         click.option("--width", type=click.IntRange(1, 10_000), help="Units of a hidden layer."),
-        click.option("--activation", type=click.Choice(sorted(ACTIVATIONS)), metavar="NAME"),
+        click.option("--activation", type=Choice(sorted(ACTIVATIONS)), metavar="NAME"),
         click.option(
             "--init",
             "initialiser",
@@ -61,7 +41,7 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--lr", "rate", type=click.FloatRange(0, min_open=True), help="Learning rate."
         ),
-        click.option("--optimiser", "--optimizer", type=click.Choice(OPTIMISERS)),
+        click.option("--optimiser", "--optimizer", type=Choice(OPTIMISERS)),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
     )):  # fmt: skip
         command = option(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from initaudit.catalogue import LayerSpec
@@ -203,20 +203,21 @@ def _repeats(node: ast.AST) -> bool:
     return isinstance(node, ast.For | ast.ListComp | ast.GeneratorExp)
 
 
+def parameter_loop(file: File, draw: Draw, methods: Collection[str]) -> ast.For | None:
+    """Return the innermost loop around a draw if it runs over what one of some methods gives."""
+    loop = next((a for a in file.module.around(draw.node) if isinstance(a, ast.For)), None)
+    over = loop.iter if loop is not None and isinstance(loop.iter, ast.Call) else None
+    named = over is not None and isinstance(over.func, ast.Attribute) and over.func.attr
+    return loop if named in methods else None
+
+
 def over_parameters(file: File) -> Iterator[Draw]:
     """Yield draws that fill every parameter of a module, or every one of two axes or more."""
     for draw in file.draws:
         if len(draw.path) != 1 or draw.function is None or "init" not in draw.function.name:
             continue
-        loop = next((a for a in file.module.around(draw.node) if isinstance(a, ast.For)), None)
+        loop = parameter_loop(file, draw, {"parameters"})
         if loop is None or not _is(loop.target, draw.path[0]):
-            continue
-        over = loop.iter
-        if not (
-            isinstance(over, ast.Call)
-            and isinstance(over.func, ast.Attribute)
-            and over.func.attr == "parameters"
-        ):
             continue
         tests = [a for a in file.module.around(draw.node) if isinstance(a, ast.If)]
         if all("dim()" in ast.unparse(t.test) and not t.orelse for t in tests):

@@ -147,6 +147,7 @@ def test_text_is_written_to_a_file(capsys: Capsys, tmp_path: Path) -> None:
     [
         (("nope",), "No such command 'nope'"),
         (("zero", "--init", "hee"), "did you mean he?"),
+        (("zero", "--activation", "rleu"), "Did you mean relu?"),
         (("zero", "--output-file", "lab.pdf"), "must end in one of .html, .svg, .png, .txt"),
         (("--all", "zero"), "leave the command out"),
         (("--seed", "2", "zero"), "behind zero"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from initaudit import graph
 from initaudit.checkpoint.graphs.fuse import Steps
 from initaudit.checkpoint.graphs.naming import named
 from initaudit.checkpoint.graphs.roles import roles
@@ -24,8 +25,6 @@ from initaudit.network import (
     Tensor,
     Weights,
 )
-
-_RECURRENT = frozenset({"lstm", "gru", "rnn"})
 
 
 def planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
@@ -68,7 +67,7 @@ def _copies(b: Builder, order: Sequence[int], path: str) -> Iterator[Tensor]:
     arrays = {
         part.key: np.ascontiguousarray(b.computed[part.key], np.float32)
         for n in order
-        if b.steps[n].op in _RECURRENT
+        if b.steps[n].op in graph.RECURRENT
         for part in b.steps[n].parts
         if part.key in b.computed
     }

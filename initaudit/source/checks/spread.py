@@ -12,7 +12,7 @@ from initaudit.claims import Hit, Limits, check
 from initaudit.network import Weights
 from initaudit.rulebook import Confidence
 from initaudit.source import initial
-from initaudit.source.bulk import bulk_draws, over_parameters
+from initaudit.source.bulk import bulk_draws, over_parameters, parameter_loop
 from initaudit.source.checks.chains import label_of
 from initaudit.source.classes import Class
 from initaudit.source.draws import Draw
@@ -193,15 +193,12 @@ def _of_classes(file: File) -> Iterator[Spread]:
 
 def _fills_all(file: File, owner: Class) -> bool:
     """Return whether a class fills all its parameters in a loop, whatever they started as."""
-    for draw in file.draws:
-        if draw.owner is not owner.node or len(draw.path) != 1:
-            continue
-        loop = next((a for a in file.module.around(draw.node) if isinstance(a, ast.For)), None)
-        over = None if loop is None else loop.iter
-        method = over.func if isinstance(over, ast.Call) else None
-        if isinstance(method, ast.Attribute) and method.attr in {"parameters", "named_parameters"}:
-            return True
-    return False
+    return any(
+        draw.owner is owner.node
+        and len(draw.path) == 1
+        and parameter_loop(file, draw, {"parameters", "named_parameters"}) is not None
+        for draw in file.draws
+    )
 
 
 def _selects(file: File, owner: Class) -> bool:

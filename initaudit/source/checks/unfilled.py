@@ -39,7 +39,9 @@ def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
             one = values[0]
             if not _single_target(one) or _filled(subject, owner, one):
                 continue
-            if initialised_again(subject, owner, frozenset({"every"})) or _hands_over(owner):
+            if initialised_again(subject, owner, frozenset({"every"})):
+                continue
+            if _hands_over(subject, owner):
                 continue
             yield Hit(
                 subject.site(one.value),
@@ -55,15 +57,13 @@ def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
             )
 
 
-def _hands_over(owner: Class) -> bool:
+def _hands_over(file: File, owner: Class) -> bool:
     """Return whether the object is handed, as a whole, to a function that may fill it."""
     return any(
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and re.search(r"init|reset|fill", node.func.id) is not None
-        and any(isinstance(given, ast.Name) and given.id == "self" for given in node.args)
-        for method in owner.methods.values()
-        for node in ast.walk(method)
+        isinstance(call.func, ast.Name)
+        and re.search(r"init|reset|fill", call.func.id) is not None
+        and any(isinstance(given, ast.Name) and given.id == "self" for given in call.args)
+        for call in file.module.calls_by_class.get(owner.node, ())
     )
 
 
