@@ -9,7 +9,7 @@ from initaudit import fans, graph
 from initaudit.checkpoint.stored import FLOATS
 from initaudit.finding import Backward, Finding, Forward, LayerReport, NetworkReport
 from initaudit.judge import Sent
-from initaudit.network import Layer, Network, Tensor
+from initaudit.network import Layer, Network, Param, Tensor
 from initaudit.propagate import Propagation
 from initaudit.replica.trace import Signal, Trace
 from initaudit.rulebook import Severity
@@ -129,7 +129,13 @@ def _shown_tensor(layer: Layer) -> Tensor | None:
     weight = fans.weight_of(layer)
     if weight is not None:
         return weight
-    return next((p.tensor for p in layer.params if p.tensor is not None), None)
+    held = sorted((p for p in layer.params if p.tensor is not None), key=_shown_last)
+    return held[0].tensor if held else None
+
+
+def _shown_last(param: Param) -> tuple[bool, bool]:
+    """Order what multiplies the input first, then other matrices, then biases."""
+    return param.name != "weight_ih", not param.name.startswith("weight")
 
 
 def forward_of(signal: Signal) -> Forward:

@@ -20,7 +20,7 @@ def zero_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
     """Two zero weights on one path, or one in front of a rectifier, stop all learning."""
     network = subject.network
     chain = _every_path(network)
-    zero = [layer for layer in chain if _zero(fans.weight_of(layer))]
+    zero = [layer for layer in chain if _all_zero(layer)]
     if len(zero) >= limits["chain"]:
         inner = zero[:-1]
         drawn = [x for x in inner if not _bias_constant(x)]
@@ -53,31 +53,33 @@ def zero_branches(subject: Sent, limits: Limits) -> Iterator[Hit]:
     signals = subject.trace.signals
     zero = {
         layer.name: signal.weight_grad_power
-        for layer in graph.weighted(network)
+        for layer in _factors(network)
         if layer.name not in crossed
-        and _zero(fans.weight_of(layer))
+        and _all_zero(layer)
         and (signal := signals.get(layer.name)) is not None
     }
     moved = {name for name, power in zero.items() if power}
     freed = {name for way in graph.branches(network, moved) for name in way}
     dead = [
         layer
-        for layer in graph.weighted(network)
+        for layer in _factors(network)
         if zero.get(layer.name) == 0.0
         and layer.attributes.get("role") is None
         and layer.name not in freed
     ]
     if dead:
         reason = "in a branch, each with a gradient of exactly zero: what they multiply is zero too"
-        yield _zero_hit(network, dead, len(graph.weighted(network)), None, reason)
+        drawn = not all(map(_bias_constant, dead))
+        severity = Severity.WARNING if drawn else None
+        yield _zero_hit(network, dead, len(_factors(network)), severity, reason)
 
 
 @check("IA102", "network")
 def constant_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
     """Constant weights in a row make all units between them compute the same."""
     network = subject.network
-    chain = graph.weighted(network)
-    flat = [(x, t) for x in chain if (t := fans.weight_of(x)) is not None and t.constant]
+    chain = _factors(network)
+    flat = [(x, t) for x in chain if (t := _factor(x)) is not None and t.constant]
     runs = _runs(network, [layer for layer, _ in flat])
     long = [run for run in runs if len(run) >= limits["chain"] and not all(map(_all_zero, run))]
     if not long:
@@ -127,13 +129,28 @@ def _zero(tensor: Tensor | None) -> bool:
     return tensor is not None and tensor.count > 0 and tensor.zeros == tensor.count
 
 
+def _factors(network: Network) -> tuple[Layer, ...]:
+    """Return the placed layers that multiply what they read by a matrix, in topological order."""
+    inside = graph.placed(network)
+    ops = graph.WEIGHTED | graph.RECURRENT
+    return tuple(x for x in network.layers if x.op in ops and x.name in inside)
+
+
+def _factor(layer: Layer) -> Tensor | None:
+    """Return the matrix that a layer's input is multiplied by."""
+    if layer.op in graph.RECURRENT:
+        param = layer.param("weight_ih")
+        return None if param is None else param.tensor
+    return fans.weight_of(layer)
+
+
 def _all_zero(layer: Layer) -> bool:
-    return _zero(fans.weight_of(layer))
+    return _zero(_factor(layer))
 
 
 def _bias_constant(layer: Layer) -> bool:
-    bias = layer.param("bias")
-    return bias is None or bias.tensor is None or bias.tensor.constant
+    biases = [p.tensor for p in layer.params if p.name.startswith("bias")]
+    return all(tensor is None or tensor.constant for tensor in biases)
 
 
 def _bias_zero(layer: Layer) -> bool:
@@ -180,7 +197,7 @@ def _single_rectified(network: Network, layer: Layer, reported: Iterable[str]) -
 def _every_path(network: Network) -> list[Layer]:
     """Return the weighted layers that every path crosses: factors of one product."""
     crossed = graph.bottlenecks(network)
-    return [layer for layer in graph.weighted(network) if layer.name in crossed]
+    return [layer for layer in _factors(network) if layer.name in crossed]
 
 
 def _runs(network: Network, some: list[Layer]) -> list[list[Layer]]:
@@ -200,9 +217,7 @@ def _runs(network: Network, some: list[Layer]) -> list[list[Layer]]:
 
 def _in_chains(network: Network) -> list[Layer]:
     """Return the layers that the chain rules above speak of."""
-    flat = [
-        x for x in graph.weighted(network) if (t := fans.weight_of(x)) is not None and t.constant
-    ]
+    flat = [x for x in _factors(network) if (t := _factor(x)) is not None and t.constant]
     zero = [x for x in _every_path(network) if _all_zero(x)]
     return [
         *(zero if len(zero) > 1 else []),
@@ -219,7 +234,12 @@ def _may_not_be_flat(tensor: Tensor, layer: Layer, network: Network, limits: Lim
     """Return whether a matrix is constant although nothing in its name or place allows that."""
     if not tensor.constant or len(tensor.shape) < 2 or tensor.count < limits["elements"]:
         return False
-    if layer.op not in graph.WEIGHTED or layer.attributes.get("role") is not None:
+    if layer.attributes.get("role") is not None:
+        return False
+    if layer.op in graph.RECURRENT:
+        # Zeros between steps are a published start (xLSTM's scalar memory).
+        return tensor is _factor(layer) or not _zero(tensor)
+    if layer.op not in graph.WEIGHTED:
         return False
     if _zero(tensor) and graph.ends_branch(network, layer.name):
         return False

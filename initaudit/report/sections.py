@@ -24,7 +24,7 @@ from initaudit.report.blocks import (
 from initaudit.report.checklist import Answer, answers
 from initaudit.report.closing import closing
 from initaudit.report.placing import by_network, on_path, worst_by_layer, worst_first
-from initaudit.report.rows import Row, rows
+from initaudit.report.rows import Row, is_weighted, rows
 from initaudit.report.source import (
     is_source,
     source_blocks,
@@ -160,6 +160,8 @@ def _title(
     word, colour, sentence = _VERDICTS.get(
         network.verdict, (network.verdict.upper(), "bold", "see below")
     )
+    if network.verdict == "unjudged" and any(map(is_weighted, network.layers)):
+        sentence = "its signal could not be judged; its weights alone show no fault"
     if network.origin is Origin.TRAINED:
         sentence = _TRAINED.get(network.verdict, sentence)
     if network.verdict in ("note", "clean") and network.coverage < 1:
