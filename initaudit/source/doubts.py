@@ -146,6 +146,11 @@ def _unmade(project: Project, kind: str, name: str) -> bool:
     return True
 
 
+def _made_only_in(project: Project, name: str, path: str) -> bool:
+    """Whether no file but one makes an object of a class."""
+    return all(one.path == path or name not in one.makers for one in project.outlines)
+
+
 def _unfilled(project: Project, name: str, kind: str) -> bool:
     """Whether the functions of that name, if there are any, do not all fill such layers."""
     found = [one.fillers[name] for one in project.outlines if name in one.fillers]
@@ -165,9 +170,10 @@ DOUBTS: Mapping[str, Callable[..., bool]] = {
     "unknown base": _unknown_base,
     "dispatched": _dispatched,
     "inherited": _inherited,
+    "made only in": _made_only_in,
 }
 """Doubts: (tested, class), (derived, class), (filled, class, kind of pass),
 (written, attribute), (inherited, class, method), (unfilled, function, class),
 (dispatched, method, number of arguments, class), (handled, class, attribute),
 (completed, class, attribute), (unknown base, class), (weightless, class),
-(unmade, layer, class)."""
+(unmade, layer, class), (made only in, class, file)."""

@@ -17,6 +17,7 @@ from initaudit.source.prefilter import worth_parsing
 from initaudit.source.project import Outline, Project, outline, outline_text
 from initaudit.source.suppress import Ignore, covering, read_ignores
 from initaudit.source.text import NotTextError, decode
+from initaudit.source.unreached import unreached
 
 TOO_DEEP = "is nested too deeply to be read"
 
@@ -194,7 +195,8 @@ def _hits(file: File, rules: Mapping[str, Rule]) -> tuple[list[tuple[Rule, Hit]]
             reason = f"could not be judged by {rule.id}, only by the other rules: "
             reason += unexpected(error)
             unread.append(Unread(Site(file.module.path), reason))
-    return found, unread
+    dead = unreached(file.module.tree) if found else ()
+    return [one for one in found if not any(one[1].site.line in lines for lines in dead)], unread
 
 
 def _one_cause(claims: list[Claim], rules: Mapping[str, Rule]) -> list[Claim]:

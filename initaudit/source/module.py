@@ -14,7 +14,7 @@ from initaudit.source.assigned import Around, Assigned, Function, Scope, read_as
 from initaudit.source.names import Names, read_names
 from initaudit.source.parents import CHILDREN, Parents
 
-__all__ = ["Around", "Function", "Module", "Scope", "arguments", "parse"]
+__all__ = ["Around", "Function", "Module", "Scope", "arguments", "defaults", "parse"]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -210,6 +210,15 @@ def arguments(function: Function) -> list[ast.arg]:
         *a.posonlyargs, *a.args, *([a.vararg] if a.vararg else []), *a.kwonlyargs,
         *([a.kwarg] if a.kwarg else []),
     ]  # fmt: skip
+
+
+def defaults(function: Function) -> Mapping[str, ast.expr]:
+    """Return what the parameters of a function default to, of those that do."""
+    a = function.args
+    plain = [*a.posonlyargs, *a.args]
+    pairs = [*zip(plain[len(plain) - len(a.defaults) :], a.defaults, strict=True)]
+    pairs += [(arg, d) for arg, d in zip(a.kwonlyargs, a.kw_defaults, strict=True) if d is not None]
+    return {arg.arg: default for arg, default in pairs}
 
 
 def parse(text: str, path: str) -> Module:  # noqa: C901  (a call a node is slow)

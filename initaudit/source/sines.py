@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from initaudit.source.classes import Class
 from initaudit.source.file import File, straight_line
 from initaudit.source.fold import point
-from initaudit.source.module import Function, arguments
+from initaudit.source.module import arguments, defaults
 
 _SINES = frozenset(
     {"torch.sin", "jax.numpy.sin", "tensorflow.sin", "tensorflow.math.sin", "keras.ops.sin"}
@@ -194,7 +194,7 @@ def _number(file: File, factor: ast.expr, owner: Class | None, given: Given) -> 
     if isinstance(value, ast.Name) and owner is not None:
         maker = owner.methods.get("__init__")
         if maker is not None and value.id in {a.arg for a in arguments(maker)}:
-            told = given.get(value.id, _default(maker, value.id))
+            told = given.get(value.id, defaults(maker).get(value.id))
             return None if told is None else _told(file, told)
     return _told(file, value)
 
@@ -204,14 +204,6 @@ def _told(file: File, value: ast.expr) -> float | None:
     number = point(file.fold(value))
     function = file.module.function(value)
     if number is None and isinstance(value, ast.Name) and function is not None:
-        default = _default(function, value.id)
+        default = defaults(function).get(value.id)
         return None if default is None else point(file.fold(default))
     return number
-
-
-def _default(function: Function, name: str) -> ast.expr | None:
-    a = function.args
-    plain = [*a.posonlyargs, *a.args]
-    pairs = [*zip(plain[len(plain) - len(a.defaults) :], a.defaults, strict=True)]
-    pairs += [(n, d) for n, d in zip(a.kwonlyargs, a.kw_defaults, strict=True) if d is not None]
-    return next((d for n, d in pairs if n.arg == name), None)

@@ -10,7 +10,7 @@ from initaudit.rulebook import Severity
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.fold import point
-from initaudit.source.module import Function, arguments
+from initaudit.source.module import Function, arguments, defaults
 from initaudit.source.traits import (
     called,
     initialised_again,
@@ -71,6 +71,8 @@ def _stack(
 def _clones(file: File, node: ast.expr, layer: ast.expr, times: ast.expr | None) -> Iterator[Hit]:
     if times is None or point(file.fold(times)) in {0.0, 1.0} or not _has_weights(file, layer):
         return
+    if _one_by_default(file, times):
+        return
     owner = file.class_of(node)
     doubts: tuple[tuple[str, ...], ...] = ()
     if owner is None:
@@ -88,6 +90,34 @@ def _clones(file: File, node: ast.expr, layer: ast.expr, times: ast.expr | None)
         severity=Severity.NOTE if file.is_test else None,
         doubts=doubts,
     )
+
+
+def _one_by_default(file: File, times: ast.expr) -> bool:
+    """Return whether a number is a parameter that is 1 unless a caller says more, and none does."""
+    number = value_of(file, times)
+    function = file.module.function(number)
+    if not isinstance(number, ast.Name) or function is None:
+        return False
+    default = defaults(function).get(number.id)
+    if default is None or point(file.fold(default)) != 1:
+        return False
+    owner = file.module.class_of(function)
+    name = owner.name if owner is not None and function.name == "__init__" else function.name
+    names = [a.arg for a in arguments(function)]
+    place = names.index(number.id) - (owner is not None)
+    return all(
+        given is None or point(file.fold(given)) == 1
+        for call in file.module.calls_by_word.get(name, ())
+        for given in [_given(call, number.id, place)]
+    )
+
+
+def _given(call: ast.Call, name: str, place: int) -> ast.expr | None:
+    """Return what a call gives for a parameter, by keyword or by position."""
+    by_name = next((k.value for k in call.keywords if k.arg == name), None)
+    if by_name is not None or len(call.args) <= place:
+        return by_name
+    return call.args[place]
 
 
 def _has_weights(file: File, layer: ast.expr) -> bool:

@@ -11,7 +11,7 @@ from initaudit.network import Interval, Site
 from initaudit.rulebook import Severity
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
-from initaudit.source.module import Function, arguments
+from initaudit.source.module import Function, arguments, defaults
 from initaudit.source.sweeps import loop_variable, over
 from initaudit.source.targets import has_subscript, narrowed_to
 
@@ -109,13 +109,8 @@ def _has_row(file: File, call: ast.Call) -> bool:
 
 def _optional(function: Function) -> set[str]:
     """Return the parameters of a function that default to None."""
-    a = function.args
-    plain = [*a.posonlyargs, *a.args]
-    pairs = [*zip(plain[len(plain) - len(a.defaults) :], a.defaults, strict=True)]
-    pairs += [
-        (name, d) for name, d in zip(a.kwonlyargs, a.kw_defaults, strict=True) if d is not None
-    ]
-    return {n.arg for n, d in pairs if isinstance(d, ast.Constant) and d.value is None}
+    given = defaults(function).items()
+    return {name for name, d in given if isinstance(d, ast.Constant) and d.value is None}
 
 
 def _direct(file: File, draw: Draw, padded: _Statements) -> _Statements:

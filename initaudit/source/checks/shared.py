@@ -11,7 +11,7 @@ from initaudit.source.checks.copies import value_of
 from initaudit.source.classes import CONSTRUCTORS
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
-from initaudit.source.module import Function
+from initaudit.source.module import defaults
 from initaudit.source.traits import called
 
 
@@ -118,23 +118,11 @@ def _random_default(file: File, given: ast.expr) -> bool:
     """Return whether ``initializers.get(x)`` draws at random, by x or the default of x."""
     if isinstance(given, ast.Name):
         function = file.module.function(given)
-        given = _default(function, given.id) or given
+        given = given if function is None else defaults(function).get(given.id, given)
     if not isinstance(given, ast.Constant) or not isinstance(given.value, str):
         return False
     found = file.catalogue.string("keras", given.value)
     return found is not None and found.law in _RANDOM
-
-
-def _default(function: Function | None, name: str) -> ast.expr | None:
-    if function is None:
-        return None
-    a = function.args
-    plain = [*a.posonlyargs, *a.args]
-    pairs = [
-        *zip(plain[len(plain) - len(a.defaults) :], a.defaults, strict=True),
-        *zip(a.kwonlyargs, a.kw_defaults, strict=True),
-    ]
-    return next((value for argument, value in pairs if argument.arg == name), None)
 
 
 def _unconditional(file: File, call: ast.Call, first: ast.Call) -> bool:

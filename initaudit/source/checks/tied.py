@@ -45,8 +45,34 @@ def tied_embedding_default_std(subject: File, limits: Limits) -> Iterator[Hit]:
             {"head": f"self.{target[1]}", "embedding": f"self.{value[1]}", "owner": owner.name},
             severity=Severity.NOTE if subject.is_test else None,
             related=() if made is None else (subject.site(made.value),),
-            doubts=(("filled", owner.name, "call"), ("derived", owner.name)),
+            doubts=(
+                ("filled", owner.name, "call"),
+                ("derived", owner.name),
+                *_loaded(subject, owner),
+            ),
         )
+
+
+def _loaded(file: File, owner: Class) -> tuple[tuple[str, str, str], ...]:
+    """Return a doubt where a file loads a state into each object of a class that it makes."""
+    made = file.module.calls_by_word.get(owner.name, [])
+    return (
+        (("made only in", owner.name, file.module.path),)
+        if made and all(_is_loaded(file, call) for call in made)
+        else ()
+    )
+
+
+def _is_loaded(file: File, made: ast.Call) -> bool:
+    statement = file.module.parents.get(made)
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+        return False
+    name = statement.targets[0].id
+    function = file.module.function(made)
+    return any(
+        dotted(call.func) == (name, "load_state_dict") and file.module.function(call) is function
+        for call in file.module.calls_by_word.get("load_state_dict", ())
+    )
 
 
 def _words(expr: ast.expr) -> tuple[str, ...]:

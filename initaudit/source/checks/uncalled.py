@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
@@ -27,6 +28,8 @@ def init_method_never_called(subject: File, limits: Limits) -> Iterator[Hit]:
                 continue
             if _called(subject, owner, name, method) or _deprecated(subject, method):
                 continue
+            if _restores(subject, owner, method) or _switched_off(subject, owner, name):
+                continue
             yield Hit(
                 subject.site(_heading(method)),
                 {"method": name, "owner": owner.name},
@@ -48,6 +51,32 @@ def _plain(file: File, method: Function) -> bool:
 def _deprecated(file: File, method: Function) -> bool:
     """Return whether a method warns those who still call it: others do its work."""
     return "DeprecationWarning" in file.module.written(method.body)
+
+
+def _restores(file: File, owner: Class, method: Function) -> bool:
+    """Return whether a method only copies back what another takes from the same method, too."""
+    if any(draw.function is method and draw.callee.law != "data" for draw in file.draws):
+        return False
+    mine = _asked(file, method) & owner.methods.keys()
+    return any(
+        mine & _asked(file, other) for other in owner.methods.values() if other is not method
+    )
+
+
+def _asked(file: File, method: Function) -> set[str]:
+    """Return the names of the object's own methods that a method calls."""
+    return {
+        words[1]
+        for call in file.module.calls_by_scope.get(method, ())
+        for words in [dotted(call.func)]
+        if len(words) == 2 and words[0] == "self"
+    }
+
+
+def _switched_off(file: File, owner: Class, name: str) -> bool:
+    """Return whether the call stands in the class as a comment: it is left out on purpose."""
+    call = re.compile(rf"^\s*#\s*self\.(?:apply\(\s*self\.)?{name}\b")
+    return any(map(call.match, file.module.lines[owner.node.lineno : owner.node.end_lineno]))
 
 
 def _heading(method: Function) -> ast.stmt:

@@ -94,6 +94,9 @@ def _is_garbage(file: File, value: ast.expr) -> bool:
     draw = read_draw(file.module, file.catalogue, inner)
     if draw is None or draw.callee.law != "empty" or draw.callee.form != "factory":
         return False
+    if any(isinstance(a, ast.Constant) and a.value == 0 for a in inner.args):
+        # No element: such a parameter only tells which device the others are on.
+        return False
     dtype = next((k.value for k in inner.keywords if k.arg == "dtype"), None)
     if dtype is not None and re.search(r"int|float8|fp8|bool|quant", ast.unparse(dtype)):
         return False
