@@ -186,6 +186,17 @@ SMALL: dict[str, Small] = {
     "every other": (
         over("Slice", ROWS, np.array([0]), np.array([9]), np.array([2]), np.array([2])), {"slice"}
     ),
+    "nothing joined to all": (
+        written(
+            lambda: [
+                node("Slice", ["x", "eight", "far", "axis"], "none"),
+                node("Relu", ["x"], "all"),
+                node("Concat", ["all", "none"], axis=2),
+            ],
+            {"eight": np.array([8]), "far": np.array([99]), "axis": np.array([2])},
+        ),
+        {"activation"},
+    ),
     "take": (over("Gather", ROWS, np.array(-1), axis=1), {"take"}),
     "places": (over("Gather", ROWS, np.array([4, 0, 2]), axis=1), {"constant", "gather"}),
     "pad": (over("Pad", IMAGE, np.array([0, 0, 1, 0, 0, 0, 2, 1])), {"pad"}),
@@ -334,3 +345,23 @@ def test_positions_and_masks_that_enter_are_filled_in(tmp_path: Path) -> None:
     tape = sent(one_, np.zeros((2, 4), np.int64))
     assert tape.outputs[end(one_, tape)].shape == (2, 4, 4)
     assert {x.op for x in one_.network.layers} == {"input", "embedding", "table", "add"}
+
+
+def test_a_number_does_not_stand_for_the_module_whose_path_it_is_written_in(
+    tmp_path: Path,
+) -> None:
+    made = model(
+        [
+            node("Strange", ["x"], "a"),
+            node("Add", ["a", "eps"], "b"),
+            node("Mul", ["x", "b"]),
+        ],
+        {"eps": number(1e-5)},
+        ROWS,
+    )
+    for i, inside in enumerate(made.graph.node):
+        inside.name = f"/net/norm/{inside.op_type}_{i}"
+    one_ = read(saved(made, tmp_path / "m.onnx"))
+    assert one_.network.layer("net.norm").op == "multiply"
+    tape = sent(one_, random(3, 5, 8).astype(np.float64))
+    assert "net.norm" not in tape.outputs

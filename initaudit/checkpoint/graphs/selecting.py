@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,11 @@ def cut(b: Builder, x: Value, axis: int, start: int, stop: int, step: int = 1) -
         return Known(array[index])
     if axis == x.batch:
         raise UnsupportedError("it selects samples")
-    if chosen.step < 1 or not len(chosen):
+    if chosen.step < 1:
         raise UnsupportedError(f"it takes {len(chosen)} positions by steps of {chosen.step}")
     out = (*shape[:axis], len(chosen), *shape[axis + 1 :])
+    if not chosen:
+        return Known(np.zeros(out, np.float32))
     attributes = {"start": chosen.start, "stop": min(chosen.stop, extent), "axis": x.axis(axis)}
     if chosen.step != 1:
         attributes["step"] = chosen.step
@@ -63,8 +66,12 @@ def take(b: Builder, x: Value, axis: int, index: int) -> Value:
 
 
 def concat(b: Builder, values: Sequence[Value], axis: int) -> Value:
-    """Return values joined along an axis; a constant among them is repeated for every sample."""
+    """Return values joined along an axis; a constant among them is repeated for every sample.
+
+    What holds no number adds nothing.
+    """
     values = [settle(b, v) for v in values]
+    values = [v for v in values if isinstance(v, Signal) or prod(v.shape)] or values
     if constant(*values):
         return Known(np.concatenate([known(v) for v in values], axis))
     signals = [v for v in values if isinstance(v, Signal)]
