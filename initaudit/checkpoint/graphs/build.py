@@ -56,7 +56,6 @@ def plan(
         if isinstance(value := reading.values.get(out), Signal)
     }  # fmt: skip
     held = {part.key for step in builder.steps.values() for part in step.parts}
-    held |= builder.reordered
     made = finished(builder, outputs, name=name, path=path)
     return replace(made, aside=_aside(program, held))
 

@@ -20,9 +20,13 @@ from initaudit.checkpoint.graphs.values import (
 from initaudit.network import Attribute
 
 
-def parts_of(b: Builder, given: Mapping[str, Value | None]) -> list[Part]:
+def parts_of(b: Builder, given: Mapping[str, Value | Part | None]) -> list[Part]:
     """Return the parameters of a step by their roles; None is one left out."""
-    return [b.part(role, value) for role, value in given.items() if value is not None]
+    return [
+        value if isinstance(value, Part) else b.part(role, value)
+        for role, value in given.items()
+        if value is not None
+    ]
 
 
 def linear(b: Builder, x: Signal, weight: Value, bias: Value | None, layout: str) -> Signal:

@@ -53,10 +53,12 @@ def planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
             topology="graph",
             site=Site(path),
             assumptions=tuple(Assumption(text) for text in dict.fromkeys(said)),
-            apart=_apart(layers, [t for t in tensors if t.name not in b.reordered]),
+            apart=_apart(layers, tensors),
         )
 
-    return Plan(network, dict(b.computed), axes)
+    held = {part.key for n in order for part in b.steps[n].parts}
+    copies = tuple(copy for key, copy in b.copies.items() if key in held)
+    return Plan(network, dict(b.computed), axes, copies=copies)
 
 
 def _told(operator: str, count: int) -> str:

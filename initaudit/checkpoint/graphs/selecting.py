@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from initaudit.checkpoint.graphs.values import (
     Value,
     constant,
     known,
+    size,
 )
 from initaudit.network import Attribute
 
@@ -71,7 +71,7 @@ def concat(b: Builder, values: Sequence[Value], axis: int) -> Value:
     What holds no number adds nothing.
     """
     values = [settle(b, v) for v in values]
-    values = [v for v in values if isinstance(v, Signal) or prod(v.shape)] or values
+    values = [v for v in values if isinstance(v, Signal) or size(v.shape)] or values
     if constant(*values):
         return Known(np.concatenate([known(v) for v in values], axis))
     signals = [v for v in values if isinstance(v, Signal)]

@@ -141,7 +141,7 @@ def recurrent(
     b: Builder,
     op: str,
     x: Signal,
-    directions: Sequence[Mapping[str, Value | None]],
+    directions: Sequence[Mapping[str, Value | Part | None]],
     *,
     reverse: bool = False,
 ) -> Signal:
