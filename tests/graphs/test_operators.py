@@ -199,6 +199,45 @@ SMALL: dict[str, Small] = {
     ),
     "take": (over("Gather", ROWS, np.array(-1), axis=1), {"take"}),
     "places": (over("Gather", ROWS, np.array([4, 0, 2]), axis=1), {"constant", "gather"}),
+    "places in a square": (
+        over("Gather", ROWS, np.array([[4, 0], [-3, 2]]), axis=1),
+        {"constant", "gather", "reshape"},
+    ),
+    "places in a square of the first axis": (
+        written(
+            lambda: [
+                node("Transpose", ["x"], "a", perm=[1, 2, 0]),
+                node("Gather", ["a", "places"], "b", axis=0),
+                node("Transpose", ["b"], "y", perm=[3, 2, 1, 0]),
+            ],
+            {"places": np.array([[4, 0], [-3, 2]])},
+        ),
+        set(),
+    ),
+    "places of samples and features joined": (
+        written(
+            lambda: [
+                node("Reshape", ["x", "joined"], "a"),
+                node("Gather", ["a", "places"], "y", axis=0),
+            ],
+            {"joined": np.array([-1]),
+             "places": 40 * np.arange(3).reshape(3, 1, 1) + np.array([[7, 0, 7], [39, 1, 2]])},
+            (3, 5, 8),
+        ),
+        set(),
+    ),
+    "places along two axes": (
+        written(
+            lambda: [
+                node("Transpose", ["x"], "a", perm=[2, 3, 0, 1]),
+                node("GatherND", ["a", "places"], "b"),
+                node("Transpose", ["b"], "y", perm=[2, 3, 0, 1]),
+            ],
+            {"places": np.array([[[0, 1], [5, 5]], [[2, 3], [0, 1]], [[-1, 0], [4, 2]]])},
+            IMAGE,
+        ),
+        set(),
+    ),
     "pad": (over("Pad", IMAGE, np.array([0, 0, 1, 0, 0, 0, 2, 1])), {"pad"}),
     "nearest": (
         over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 2, 2], np.float32),

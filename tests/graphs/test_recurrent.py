@@ -20,7 +20,7 @@ pytest.importorskip("onnx")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-class Net(torch.nn.Module):  # type: ignore[misc]
+class Net(torch.nn.Module):  # type: ignore[misc, name-defined]
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.cells = getattr(torch.nn, kind)(24, 32, batch_first=True, bidirectional=True)

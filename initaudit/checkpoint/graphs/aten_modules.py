@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import modules, moving, selecting, sequences
+from initaudit.checkpoint.graphs import gathering, modules, moving, selecting, sequences
 from initaudit.checkpoint.graphs.aten_table import listed, operator
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.steps import Builder
@@ -170,7 +170,7 @@ def _embedding(b: Builder, c: Call) -> Value:
     table, index = value(c.get(0)), value(c.get(1))
     if isinstance(table, Weight) and (isinstance(index, Signal) or index.shape):
         return sequences.embedding(b, table, index)
-    return selecting.gather(b, table, index, 0)
+    return gathering.gather(b, table, index, 0)
 
 
 @operator("scaled_dot_product_attention")

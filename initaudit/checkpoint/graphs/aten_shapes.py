@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import moving, selecting, sequences
+from initaudit.checkpoint.graphs import gathering, moving, selecting, sequences
 from initaudit.checkpoint.graphs.aten_table import listed, operator, shape_of
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.steps import Builder
@@ -140,7 +140,7 @@ def _repeat(b: Builder, c: Call) -> Value:
 
 @operator("index_select")
 def _index_select(b: Builder, c: Call) -> Value:
-    return selecting.gather(b, value(c.get(0)), value(c.get(2)), integer(c.get(1)))
+    return gathering.gather(b, value(c.get(0)), value(c.get(2)), integer(c.get(1)))
 
 
 @operator("index")
@@ -150,7 +150,10 @@ def _index(b: Builder, c: Call) -> Value:
     if places == [0] and isinstance(x, Weight) and len(x.shape) == 2:
         return sequences.embedding(b, x, value(index[0]))
     if len(places) == 1 and isinstance(x, Signal):
-        return selecting.gather(b, x, value(index[places[0]]), places[0])
+        return gathering.gather(b, x, value(index[places[0]]), places[0])
+    run = list(range(places[0], places[-1] + 1)) if places else []
+    if isinstance(x, Signal) and run and places == run:
+        return gathering.gather_together(b, x, [known(index[i]) for i in run], places[0])
     full = tuple(slice(None) if v is None else known(v) for v in index)
     return math.computed(lambda a: a[full], x)
 

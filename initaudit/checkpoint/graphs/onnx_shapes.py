@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import modules, moving, selecting, sequences
+from initaudit.checkpoint.graphs import gathering, modules, moving, selecting, sequences
 from initaudit.checkpoint.graphs.calls import Call, Operator
 from initaudit.checkpoint.graphs.onnx_table import TABLE, Function, operator, scalar_of
 from initaudit.checkpoint.graphs.steps import Builder
@@ -157,7 +157,15 @@ def _gather(b: Builder, c: Call) -> Value:
     table = isinstance(x, Weight) and len(x.shape) == 2 and axis == 0
     if table and (isinstance(index, Signal) or index.shape):
         return sequences.embedding(b, x, index)
-    return selecting.gather(b, moving.settle(b, x), moving.settle(b, index), axis)
+    return gathering.gather(b, moving.settle(b, x), moving.settle(b, index), axis)
+
+
+@operator("GatherND")
+def _gather_nd(b: Builder, c: Call) -> Value:
+    if c.attribute("batch_dims", 0):
+        raise UnsupportedError("it selects in each sample")
+    index = known(c.get(1))
+    return gathering.gather_together(b, c.get(0), tuple(np.moveaxis(index, -1, 0)))
 
 
 @operator("Pad")

@@ -101,35 +101,6 @@ def split(b: Builder, x: Value, axis: int, sizes: Sequence[int]) -> tuple[Value,
     return tuple(cut(b, x, axis, int(start), int(stop)) for start, stop in pairwise(bounds))
 
 
-def gather(b: Builder, x: Value, index: Value, axis: int) -> Value:
-    """Return positions along an axis by their numbers, as NumPy's take."""
-    x = settle(b, x)
-    if not isinstance(x, Signal):
-        if isinstance(index, Signal):
-            raise UnsupportedError("it looks up numbers that depend on the input")
-        array = x.array if isinstance(x, Known) else x.known().array
-        return Known(np.take(array, index.array if isinstance(index, Known) else 0, axis))
-    if not isinstance(index, Known):
-        raise UnsupportedError("what it selects depends on the input")
-    axis %= len(x.known)
-    extent = x.known[axis]
-    numbers = np.where(index.array < 0, index.array + extent, index.array).astype(np.int64)
-    if numbers.ndim == 0:
-        return take(b, x, axis, int(numbers))
-    if (
-        numbers.ndim == 1
-        and numbers.size
-        and np.array_equal(numbers, np.arange(numbers[0], numbers[0] + numbers.size))
-    ):
-        return cut(b, x, axis, int(numbers[0]), int(numbers[-1]) + 1)
-    if numbers.ndim != 1 or axis == x.batch or numbers.min() < 0 or numbers.max() >= extent:
-        raise UnsupportedError("it selects positions in a pattern that is not known")
-    out = (*x.known[:axis], numbers.size, *x.known[axis + 1 :])
-    part = b.part("value", Known(numbers))
-    places = b.emit("constant", [b.anchor()], numbers.shape, batch=None, parts=[part])
-    return b.emit("gather", [x, places], out, batch=x.batch, attributes={"axis": x.axis(axis)})
-
-
 def pad(b: Builder, x: Value, before: Sequence[int], after: Sequence[int], fill: float) -> Value:
     """Return a value with a border of one number; one extent for each axis."""
     x = settle(b, x)
