@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from initaudit.checkpoint.graphs import arithmetic as math
 from initaudit.checkpoint.graphs import gathering, moving, selecting, sequences
@@ -21,6 +22,8 @@ from initaudit.checkpoint.graphs.values import (
     known,
     value,
 )
+
+Array = NDArray[Any]
 
 
 @operator("view", "reshape", "_unsafe_view", rows=True)
@@ -151,11 +154,29 @@ def _index(b: Builder, c: Call) -> Value:
         return sequences.embedding(b, x, value(index[0]))
     if len(places) == 1 and isinstance(x, Signal):
         return gathering.gather(b, x, value(index[places[0]]), places[0])
+    if isinstance(x, Signal) and x.batch == 0 and places == [0, 1]:
+        return _of_each(b, x, known(index[0]), known(index[1]))
     run = list(range(places[0], places[-1] + 1)) if places else []
     if isinstance(x, Signal) and run and places == run:
         return gathering.gather_together(b, x, [known(index[i]) for i in run], places[0])
     full = tuple(slice(None) if v is None else known(v) for v in index)
     return math.computed(lambda a: a[full], x)
+
+
+def _of_each(b: Builder, x: Signal, samples: Array, at: Array) -> Value:
+    """Return one position of each sample, which must be the same one."""
+    own = np.array_equal(samples.ravel(), np.arange(b.samples)) and samples.ndim == 1
+    if not own or at.ndim > 1 or (at != at.flat[0]).any():
+        raise UnsupportedError("it selects other places in each sample")
+    return selecting.take(b, x, 1, int(at.flat[0]))
+
+
+@operator("argmax")
+def _argmax(b: Builder, c: Call) -> Value:
+    axis = c.named("dim")
+    keep = bool(c.named("keepdim", default=False))
+    along = None if axis is None else integer(axis)
+    return math.computed(lambda a: np.argmax(a, along, keepdims=keep), value(c.get(0)))
 
 
 @operator("roll")

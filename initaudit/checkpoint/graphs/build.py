@@ -39,7 +39,7 @@ def plan(
     """Return the plan of a program's network; nothing that it cannot do is left out silently.
 
     Raises:
-        PlanError: its tables of positions are too short for any input.
+        PlanError: its tables of positions are too short for any input, or an input is too large.
     """
     reading: Reading | None = None
     for length in POSITIONS:

@@ -83,8 +83,15 @@ def _positions(b: Builder, weight: Weight, part: Part, index: NDArray[Any]) -> V
         return moving.reshape(b, replace(made, shape=(b.samples, row.size, width)),
                               (b.samples, *lead, row.size, width))  # fmt: skip
     held = b.emit("constant", [anchor], weight.shape, batch=None, parts=[part])
-    flat = b.part("value", Known(index.ravel()))
-    places = b.emit("constant", [anchor], (index.size,), batch=None, parts=[flat])
+    shared = alike and index.ndim > 1 and len(index) == b.samples
+    flat = b.part("value", Known(row if shared else index.ravel()))
+    places = b.emit("constant", [anchor], flat.shape, batch=None, parts=[flat])
+    if shared:
+        # One sample's rows are those of all.
+        once = b.emit("gather", [held, places], (1, row.size, width), attributes={"axis": 1})
+        lead = (b.samples, *index.shape[1:-1])
+        return moving.reshape(b, replace(once, shape=(b.samples, row.size, width)),
+                              (*lead, row.size, width))  # fmt: skip
     found = b.emit(
         "gather", [held, places], (index.size, width), batch=None, attributes={"axis": 1}
     )
