@@ -386,6 +386,25 @@ def test_positions_and_masks_that_enter_are_filled_in(tmp_path: Path) -> None:
     assert {x.op for x in one_.network.layers} == {"input", "embedding", "table", "add"}
 
 
+def test_the_place_of_a_token_in_an_unknown_text_ends_the_path(tmp_path: Path) -> None:
+    made = model(
+        [
+            node("Gather", ["w.weight", "x"], "e"),
+            node("Equal", ["x", "last"], "found"),
+            node("Cast", ["found"], "numbers", to=6),
+            node("ArgMax", ["numbers"], "at", axis=1, keepdims=0),
+            node("Unsqueeze", ["at", "axis"], "places"),
+            node("GatherND", ["e", "places"], batch_dims=1),
+        ],
+        {"w.weight": random(9, 3), "last": np.array(8), "axis": np.array([1])},
+        WORDS,
+        words=True,
+    )
+    one_ = read(saved(made, tmp_path / "m.onnx"))
+    told = "the operator ArgMax (1 node) cannot be followed: which position it chooses depends"
+    assert any(a.text.startswith(told) for a in one_.network.assumptions)
+
+
 def test_a_number_does_not_stand_for_the_module_whose_path_it_is_written_in(
     tmp_path: Path,
 ) -> None:

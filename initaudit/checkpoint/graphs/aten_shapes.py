@@ -176,7 +176,7 @@ def _argmax(b: Builder, c: Call) -> Value:
     axis = c.named("dim")
     keep = bool(c.named("keepdim", default=False))
     along = None if axis is None else integer(axis)
-    return math.computed(lambda a: np.argmax(a, along, keepdims=keep), value(c.get(0)))
+    return gathering.argmax(value(c.get(0)), along, keepdims=keep)
 
 
 @operator("roll")

@@ -132,3 +132,16 @@ def gather_together(b: Builder, x: Value, indices: Sequence[NDArray[Any]], axis:
     back = list(range(1, rank))
     back.insert(place, 0)
     return moving.transpose(b, made, back)
+
+
+def argmax(x: Value, axis: int | None, *, keepdims: bool) -> Known:
+    """Return where the largest of known numbers is.
+
+    Raises:
+        UnsupportedError: the numbers depend on the input, or are all the same, as where the
+            end-of-text token is looked for in a text that is not known.
+    """
+    array = known(x)
+    if array.size > 1 and (array == array.flat[0]).all():
+        raise UnsupportedError("which position it chooses depends on the tokens that enter")
+    return Known(np.asarray(np.argmax(array, axis, keepdims=keepdims)))

@@ -168,6 +168,14 @@ def _gather_nd(b: Builder, c: Call) -> Value:
     return gathering.gather_together(b, c.get(0), tuple(np.moveaxis(index, -1, 0)))
 
 
+@operator("ArgMax")
+def _argmax(b: Builder, c: Call) -> Value:
+    if c.attribute("select_last_index", 0):
+        raise UnsupportedError("it chooses the last of several")
+    keep = bool(c.attribute("keepdims", 1))
+    return gathering.argmax(c.get(0), c.attribute("axis", 0), keepdims=keep)
+
+
 @operator("Pad")
 def _pad(b: Builder, c: Call) -> Value:
     x = c.get(0)
