@@ -238,6 +238,26 @@ SMALL: dict[str, Small] = {
         ),
         set(),
     ),
+    "windows that meet a table and a mask": (
+        written(
+            lambda: [
+                node("Gather", ["t.weight", "places"], "rows"),
+                node("Transpose", ["rows"], "turned", perm=[1, 0]),
+                node("Unsqueeze", ["turned", "first"], "bias"),
+                node("Neg", ["mask"], "hidden"),
+                node("Add", ["bias", "hidden"], "both"),
+                node("Reshape", ["x", "windows"], "a"),
+                node("Add", ["a", "both"], "b"),
+                node("Reshape", ["b", "whole"]),
+            ],
+            # As many places as windows in all samples.
+            {"t.weight": random(5, 3, seed=7), "places": np.array([0, 4, 2, 1, 1, 0, 3, 2]),
+             "first": np.array([0]), "mask": np.tile(random(4, 1, 8, seed=8), (2, 1, 1)),
+             "windows": np.array([8, 3, 8]), "whole": np.array([2, 4, 3, 8])},
+            (2, 4, 3, 8),
+        ),
+        set(),
+    ),
     "pad": (over("Pad", IMAGE, np.array([0, 0, 1, 0, 0, 0, 2, 1])), {"pad"}),
     "nearest": (
         over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 2, 2], np.float32),
