@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import gathering, modules, moving, selecting, sequences
+from initaudit.checkpoint.graphs import combining, gathering, modules, moving, selecting, sequences
 from initaudit.checkpoint.graphs.aten_table import listed, operator
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.steps import Builder
@@ -29,7 +29,7 @@ def _linear(b: Builder, c: Call) -> Value:
     x, weight, bias = c.get(0), c.get(1), c.named("bias")
     if isinstance(x, Signal) and not isinstance(weight, Signal):
         return modules.linear(b, x, value(weight), bias, "oi")
-    made = math.matmul(b, value(x), moving.transpose(b, value(weight), (1, 0)))
+    made = combining.matmul(b, value(x), moving.transpose(b, value(weight), (1, 0)))
     return made if bias is None else math.binary(b, "add", made, bias)
 
 
@@ -42,13 +42,13 @@ def _addmm(b: Builder, c: Call) -> Value:
         if isinstance(bias, Weight) and len(bias.shape) == 1:
             return modules.linear(b, x, weight, bias, "io")
         return math.binary(b, "add", modules.linear(b, x, weight, None, "io"), bias)
-    return math.binary(b, "add", math.matmul(b, x, weight), bias)
+    return math.binary(b, "add", combining.matmul(b, x, weight), bias)
 
 
 @operator("baddbmm")
 def _baddbmm(b: Builder, c: Call) -> Value:
     x, y, z = (value(c.get(i)) for i in range(3))
-    product = math.matmul(b, y, z)
+    product = combining.matmul(b, y, z)
     scaled = math.binary(b, "multiply", product, value(c.named("alpha", 1)))
     beta = c.named("beta", 1)
     if beta == 0:
@@ -61,7 +61,7 @@ def _matmul(b: Builder, c: Call) -> Value:
     x, y = value(c.get(0)), value(c.get(1))
     if isinstance(x, Signal) and not isinstance(y, Signal) and len(y.shape) == 2:
         return modules.linear(b, x, y, None, "io")
-    return math.matmul(b, x, y)
+    return combining.matmul(b, x, y)
 
 
 def _each(given: Any, dims: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import gathering, moving, selecting, sequences
+from initaudit.checkpoint.graphs import combining, gathering, moving, selecting, sequences
 from initaudit.checkpoint.graphs.aten_table import listed, operator, shape_of
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.steps import Builder
@@ -209,7 +209,7 @@ def _reduce(b: Builder, c: Call) -> Value:
     dims = c.named("dim")
     axes = None if dims is None or dims == () else listed(dims)
     keep = bool(c.named("keepdim", default=False))
-    return math.reduce(b, name, value(c.get(0)), axes, keepdims=keep)
+    return combining.reduce(b, name, value(c.get(0)), axes, keepdims=keep)
 
 
 @operator("min", "max")

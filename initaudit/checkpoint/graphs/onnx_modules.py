@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import modules, moving, selecting
+from initaudit.checkpoint.graphs import combining, modules, moving, selecting
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.onnx_table import operator
 from initaudit.checkpoint.graphs.steps import Builder
@@ -34,7 +34,7 @@ def _matmul(b: Builder, c: Call) -> Value:
     x, y = c.get(0), c.get(1)
     if isinstance(x, Signal) and _matrix(y):
         return modules.linear(b, x, y, None, "io")
-    return math.matmul(b, x, y)
+    return combining.matmul(b, x, y)
 
 
 @operator("Gemm", rows=True)
@@ -46,7 +46,7 @@ def _gemm(b: Builder, c: Call) -> Value:
     alpha, beta = c.attribute("alpha", 1.0), c.attribute("beta", 1.0)
     if not isinstance(x, Signal) or not _matrix(y):
         right = moving.transpose(b, y, (1, 0)) if turned else y
-        return _plus(b, math.matmul(b, x, right), bias, alpha, beta)
+        return _plus(b, combining.matmul(b, x, right), bias, alpha, beta)
     layout = "oi" if turned else "io"
     plain = isinstance(bias, Weight) and len(bias.shape) == 1 and alpha == beta == 1.0
     made = modules.linear(b, x, y, bias if plain else None, layout)
@@ -139,7 +139,7 @@ def _global_average(b: Builder, c: Call) -> Value:
 @operator("GlobalMaxPool")
 def _global_max(b: Builder, c: Call) -> Value:
     x = signal(c.get(0))
-    return math.reduce(b, "max", x, range(2, len(x.known)), keepdims=True)
+    return combining.reduce(b, "max", x, range(2, len(x.known)), keepdims=True)
 
 
 @operator("BatchNormalization")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import gathering, modules, moving, selecting, sequences
+from initaudit.checkpoint.graphs import combining, gathering, modules, moving, selecting, sequences
 from initaudit.checkpoint.graphs.calls import Call, Operator
 from initaudit.checkpoint.graphs.onnx_table import TABLE, Function, operator, scalar_of
 from initaudit.checkpoint.graphs.steps import Builder
@@ -221,7 +221,7 @@ def _resize(b: Builder, c: Call) -> Value:
 def _reduction(name: str) -> Function:
     def run(b: Builder, c: Call) -> Value:
         keep = bool(c.attribute("keepdims", 1))
-        return math.reduce(b, name, c.get(0), _axes(c), keepdims=keep)
+        return combining.reduce(b, name, c.get(0), _axes(c), keepdims=keep)
 
     return run
 
@@ -235,7 +235,7 @@ def _length(b: Builder, c: Call) -> Value:
     x = c.get(0)
     square = math.binary(b, "power", x, scalar(2.0))
     keep = bool(c.attribute("keepdims", 1))
-    return math.unary(b, "sqrt", math.reduce(b, "sum", square, _axes(c), keepdims=keep))
+    return math.unary(b, "sqrt", combining.reduce(b, "sum", square, _axes(c), keepdims=keep))
 
 
 @operator("DepthToSpace", "SpaceToDepth")
