@@ -163,6 +163,16 @@ SMALL: dict[str, Small] = {
     "average pool": (
         one("AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1]), {"avg_pool"}
     ),
+    "max pool rounded up": (
+        one("MaxPool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), {"max_pool"}
+    ),
+    "average pool rounded up": (
+        one("AveragePool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), {"avg_pool"}
+    ),
+    "max pool rounded up over padding": (
+        one("MaxPool", IMAGE, kernel_shape=[3, 2], strides=[2, 3], pads=[1, 0, 1, 0], ceil_mode=1),
+        {"max_pool"},
+    ),
     "global pool": (one("GlobalAveragePool", IMAGE), {"global_avg_pool"}),
     "global max": (one("GlobalMaxPool", IMAGE), {"reduce_max"}),
     "mean of places": (over("ReduceMean", IMAGE, np.array([2, 3]), keepdims=0),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -107,22 +106,15 @@ def _pool(b: Builder, c: Call) -> Value:
         "stride": _each(stride, dims), "padding": _each(c.named("padding", 0), dims),
         "dilation": _each(c.named("dilation", 1), dims),
     }  # fmt: skip
-    if c.named("ceil_mode", default=False):
-        _whole(x, kernel, settings)
-    if "max_pool" in c.node.operator:
-        return modules.pool(b, "max_pool", x, kernel, settings)
+    op = "max_pool" if "max_pool" in c.node.operator else "avg_pool"
+    up = modules.rounded(op, x, kernel, settings) if c.named("ceil_mode", default=False) else {}
+    if op == "max_pool":
+        return modules.pool(b, op, x, kernel, settings, **up)
     if c.named("divisor_override") is not None:
         raise UnsupportedError("it divides by another number than its window has")
     counted = c.named("count_include_pad", default=True)
     more = {} if counted or not any(settings["padding"]) else {"count_include_pad": False}
-    return modules.pool(b, "avg_pool", x, kernel, settings, **more)
-
-
-def _whole(x: Signal, kernel: Sequence[int], settings: dict[str, tuple[int, ...]]) -> None:
-    for i, side in enumerate(x.known[2:]):
-        reach = settings["dilation"][i] * (kernel[i] - 1) + 1
-        if (side + 2 * settings["padding"][i] - reach) % settings["stride"][i]:
-            raise UnsupportedError("it rounds its output's sides up")
+    return modules.pool(b, op, x, kernel, settings, **more, **up)
 
 
 @operator("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")

@@ -18,6 +18,7 @@ from initaudit.checkpoint.graphs.values import (
     signal,
 )
 from initaudit.network import Attribute
+from initaudit.replica.ops.windows import overhang
 
 
 def parts_of(b: Builder, given: Mapping[str, Value | Part | None]) -> list[Part]:
@@ -105,13 +106,47 @@ def pool(
     """Return a max or average pool."""
     out = None
     if x.shape is not None:
-        out = (*x.shape[:2], *_windows(x.shape[2:], kernel, settings, up=False))
+        sides = x.shape[2:]
+        if more.get("ceil"):
+            sides = tuple(n + over for n, over in zip(sides, hanging(x, kernel, settings),
+                                                      strict=True))  # fmt: skip
+        out = (*x.shape[:2], *_windows(sides, kernel, settings, up=False))
     attributes: dict[str, Attribute] = {
         "kernel": tuple(kernel), "stride": settings["stride"], "padding": settings["padding"],
     }  # fmt: skip
     if any(d != 1 for d in settings["dilation"]):
         attributes["dilation"] = settings["dilation"]
     return b.emit(op, [x], out, attributes={**attributes, **more})
+
+
+def hanging(
+    x: Signal, kernel: Sequence[int], settings: Mapping[str, Sequence[int]]
+) -> tuple[int, ...]:
+    """Return how far the last windows reach beyond each side where places are rounded up."""
+    return tuple(
+        overhang(side + pad, pad, dilation * (extent - 1) + 1, stride)
+        for side, pad, dilation, extent, stride in zip(
+            x.known[2:], settings["padding"], settings["dilation"], kernel, settings["stride"],
+            strict=True,
+        )
+    )  # fmt: skip
+
+
+def rounded(
+    op: str, x: Signal, kernel: Sequence[int], settings: Mapping[str, Sequence[int]]
+) -> dict[str, Attribute]:
+    """Return the attributes of a pool that rounds its places up, none where that changes nothing.
+
+    Raises:
+        UnsupportedError: it takes means over padding, part of which counts.
+    """
+    if not any(hanging(x, kernel, settings)):
+        return {}
+    if op == "max_pool":
+        return {"ceil": True}
+    if any(settings["padding"]):
+        raise UnsupportedError("it rounds its output's sides up over padding")
+    return {"ceil": True, "count_include_pad": False}
 
 
 def global_pool(b: Builder, x: Signal, *, keepdims: bool = True) -> Signal:

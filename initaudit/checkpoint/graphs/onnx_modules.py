@@ -111,24 +111,15 @@ def _pool(b: Builder, c: Call) -> Value:
     kernel = tuple(c.attribute("kernel_shape", ()))
     given = signal(c.get(0))
     x, settings = _window(c, given, kernel, b)
-    if c.attribute("ceil_mode", 0):
-        settings = dict(settings)
-        _whole(x, kernel, settings)
-    if c.node.operator == "MaxPool":
-        return modules.pool(b, "max_pool", x, kernel, settings)
+    op = "max_pool" if c.node.operator == "MaxPool" else "avg_pool"
+    up = modules.rounded(op, x, kernel, settings) if c.attribute("ceil_mode", 0) else {}
+    if op == "max_pool":
+        return modules.pool(b, op, x, kernel, settings, **up)
     counted = bool(c.attribute("count_include_pad", 0))
     if x is not given and not counted:
         raise UnsupportedError("its padding differs between the sides")
     more = {} if counted or not any(settings["padding"]) else {"count_include_pad": False}
-    return modules.pool(b, "avg_pool", x, kernel, settings, **more)
-
-
-def _whole(x: Signal, kernel: Sequence[int], settings: dict[str, Any]) -> None:
-    """Refuse rounding up where it makes a difference."""
-    for i, side in enumerate(x.known[2:]):
-        reach = settings["dilation"][i] * (kernel[i] - 1) + 1
-        if (side + 2 * settings["padding"][i] - reach) % settings["stride"][i]:
-            raise UnsupportedError("it rounds its output's sides up")
+    return modules.pool(b, op, x, kernel, settings, **more, **up)
 
 
 @operator("GlobalAveragePool")
