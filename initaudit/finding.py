@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from initaudit.network import Law, Origin, Site, Tensor, Topology, Unread
+from initaudit.network import Interval, Law, Origin, Site, Tensor, Topology, Unread
 from initaudit.rulebook import Confidence, Rule, Severity
 
 Fact = float | int | str
@@ -98,10 +98,27 @@ class Backward:
 
 
 @dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """What mean-field arithmetic tells of a plain stack, as intervals, before any weight is drawn.
+
+    ``forward`` is the signal's power at the last hidden layer over that at the first, ``backward``
+    the gradient's at the first over that at the last; ``chi`` is the factor of the gradient's power
+    at the last hidden layer and ``depth`` its depth scale 1 / |ln chi|, in layers.
+    """
+
+    forward: Interval
+    backward: Interval
+    chi: Interval
+    depth: Interval
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
 class LayerReport:
     """One layer as measured.
 
-    ``gain`` is std(W) * sqrt(fan_in); ``apart`` says why the layer has no place in the network.
+    ``gain`` is std(W) * sqrt(fan_in); ``apart`` says why the layer has no place in the network;
+    ``predicted`` is what arithmetic tells of the second moment of its output.
     """
 
     name: str
@@ -114,6 +131,7 @@ class LayerReport:
     forward: Forward | None
     backward: Backward | None
     apart: str | None = None
+    predicted: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +141,7 @@ class NetworkReport:
     ``measured_under`` names the activation put in place of unknown ones for the numbers shown,
     None where all are known. ``coverage`` is the share of weight elements that took part in the
     propagation. ``suggested`` is the signal by layer under the suggested initialisers, where that
-    was asked for.
+    was asked for. ``arithmetic`` is what a declared network's laws alone tell of it.
     """
 
     path: str
@@ -146,6 +164,7 @@ class NetworkReport:
     layers: tuple[LayerReport, ...]
     stopped: tuple[tuple[str, str], ...] = ()
     suggested: Mapping[str, Forward] = field(default_factory=dict)
+    arithmetic: Arithmetic | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from initaudit.network import Layer, Network
 
 WEIGHTED = frozenset({"linear", "conv", "conv_transpose"})
+RECURRENT = frozenset({"lstm", "gru", "rnn"})
 NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "rms_norm"})
 UNITWISE = NORMS | {
     "activation", "dropout", "identity", "flatten", "max_pool", "avg_pool", "global_avg_pool",

@@ -42,7 +42,8 @@ def run(
     judged = tuple(str(one.path) for one in (*found.sources, *found.checkpoints))
     pages = tuple(rules.values())
     report = replace(_joined(reports), judged=judged, rules=frozenset(rules), pages=pages)
-    if report.unread and not report.networks and not found.sources:
+    nothing = not report.networks and not found.sources and options.model is None
+    if report.unread and nothing:
         # A folder may hold files that cannot be judged, but not nothing else.
         return replace(report, failed=True)
     return report

@@ -71,6 +71,9 @@ def own(
     tensors = {site.tensor for site in sites if site.tensor is not None}
     if not signal or not tensors:
         return tuple(signal)
+    if any(f.rule in rules[FLAT].yields_to for f in signal):
+        # Not a lone one: what it multiplies is zero or constant too, and nothing there learns.
+        return tuple(signal)
     drawn = mended(network, arrays, options, tensors)
     if drawn is None:
         return tuple(signal)

@@ -11,7 +11,7 @@ from typing import Any
 
 from initaudit.catalogue import Catalogue, load
 from initaudit.finding import Report
-from initaudit.reading import model
+from initaudit.reading import choosing, model, passing
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
 
@@ -30,8 +30,8 @@ def classes(pattern: str) -> tuple[tuple[Path, str], ...]:
     found = []
     files = Files()
     for path in sorted(FOLDER.glob(pattern)):
-        unit = model.unit_of(files, path)
-        for cls in model.models(State(files, catalogue()), unit):
+        unit = choosing.unit_of(files, path)
+        for cls in choosing.models(State(files, catalogue()), unit):
             if not model.read(files, catalogue(), cls).opened:
                 found.append((path, cls.name))
     return tuple(found)
@@ -41,19 +41,19 @@ def classes(pattern: str) -> tuple[tuple[Path, str], ...]:
 def read(path: Path, name: str) -> model.Model:
     """Return a fixture's class as it is read."""
     files = Files()
-    unit = model.unit_of(files, path)
-    return model.read(files, catalogue(), model.find(State(files, catalogue()), unit, name))
+    unit = choosing.unit_of(files, path)
+    return model.read(files, catalogue(), choosing.find(State(files, catalogue()), unit, name))
 
 
 @cache
-def followed(path: Path, name: str) -> model.Reading:
+def followed(path: Path, name: str) -> passing.Reading:
     """Return the forward pass of a fixture's class, over a small image where it takes any."""
     made = read(path, name)
-    _, stored = model.declared(made, 0)
-    reading = model.follow(made, stored)
+    _, stored = passing.declared(made, 0)
+    reading = passing.follow(made, stored)
     shape = reading.entries[0].shape if reading.entries else ()
     if len(shape) == 3:
-        small = model.follow(made, stored, (shape[0], 16, 16))
+        small = passing.follow(made, stored, (shape[0], 16, 16))
         return reading if small.stopped else small
     return reading
 

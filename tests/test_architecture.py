@@ -30,7 +30,7 @@ LAYERS = (
     {"declaring"},
     {"running"},
     {"report"},
-    {"config", "baseline", "fixing", "terminal"},
+    {"arguments", "config", "baseline", "fixing", "terminal"},
     {"lab", "comparing"},
     {"commands"},
     {"cli", "pytest_plugin"},

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from initaudit import auditing
+from initaudit import sending
 from initaudit.checkpoint import statistics
 from initaudit.checkpoint.stored import BITS, FLOATS
 from tests.checkpoint.test_header import REFUSED
@@ -330,7 +330,7 @@ def test_a_file_that_changes_under_the_audit(
 ) -> None:
     change, reason = CHANGES[what]
     path, beside = good(Path("m.safetensors")), good(Path("beside.safetensors"))
-    owner: Any = statistics if step == "measure_all" else auditing
+    owner: Any = statistics if step == "measure_all" else sending
     original = getattr(owner, step)
     touched: list[bool] = []
 
@@ -699,7 +699,7 @@ def test_a_network_that_does_not_fit_in_memory_is_judged_by_its_weights(
     def without_room(*_: Any, **__: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(auditing, "propagate", without_room)
+    monkeypatch.setattr(sending, "propagate", without_room)
     arrays = mlp(np.random.default_rng(0), [64, *[64] * 6, 4], lambda r, s: r.normal(0, 1e-3, s))
     path, beside = saved(Path("m.safetensors"), arrays), good(Path("beside.safetensors"))
     ran = run(capsys, path, beside, *AS_JSON, "--activation", "relu")

@@ -43,5 +43,30 @@ def test_what_is_wrong_without_it_is_still_found() -> None:
     assert {"IA303", "IA103", "IA202"} <= set(seen)
 
 
+def test_two_zero_factors_of_a_branch_are_still_an_error() -> None:
+    rng = np.random.default_rng(1)
+    arrays: Arrays = {}
+    width = 16
+    for i in range(3):
+        for part in ("mlp.c_fc", "mlp.c_proj"):
+            shape = (4 * width, width) if part == "mlp.c_fc" else (width, 4 * width)
+            arrays[f"transformer.h.{i}.{part}.weight"] = np.zeros(shape, np.float32)
+            arrays[f"transformer.h.{i}.{part}.bias"] = np.zeros(shape[0], np.float32)
+        for part, rows in (("attn.c_attn", 3 * width), ("attn.c_proj", width)):
+            drawn_ = rng.normal(0, 0.2, (rows, width)).astype(np.float32)
+            arrays[f"transformer.h.{i}.{part}.weight"] = drawn_
+            arrays[f"transformer.h.{i}.{part}.bias"] = np.zeros(rows, np.float32)
+        for norm in ("ln_1", "ln_2"):
+            arrays[f"transformer.h.{i}.{norm}.weight"] = np.ones(width, np.float32)
+            arrays[f"transformer.h.{i}.{norm}.bias"] = np.zeros(width, np.float32)
+    arrays["transformer.wte.weight"] = rng.normal(0, 0.2, (40, width)).astype(np.float32)
+    arrays["transformer.wpe.weight"] = rng.normal(0, 0.2, (32, width)).astype(np.float32)
+    arrays["transformer.ln_f.weight"] = np.ones(width, np.float32)
+    arrays["transformer.ln_f.bias"] = np.zeros(width, np.float32)
+    arrays["lm_head.weight"] = rng.normal(0, 0.2, (40, width)).astype(np.float32)
+    report = initaudit.audit(arrays)
+    assert [f.severity.name for f in report.findings if f.rule == "IA101"] == ["ERROR"]
+
+
 def test_under_a_rectifier_a_lone_zero_matrix_is_an_error() -> None:
     assert "IA101" in found(drawn(np.sqrt(2.0), fc1=0.0), "relu")

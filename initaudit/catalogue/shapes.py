@@ -14,9 +14,10 @@ def shape(
 ) -> tuple[int | None, ...] | None:
     """Return a weight's shape; an axis of unknown size is None.
 
-    None where even the rank is not known.
+    None where even the rank is not known. Groups divide an axis of a kernel, never a bias.
     """
     axes: list[int | None] = []
+    grouped = len(weight.shape) > 1
     for role in weight.shape:
         if role == "kernel":
             window = _window(spec, bound)
@@ -24,7 +25,9 @@ def shape(
                 return None
             axes += window
         else:
-            axes.append(role if isinstance(role, int) else _axis(spec, role, bound))
+            axes.append(
+                role if isinstance(role, int) else _axis(spec, role, bound, grouped=grouped)
+            )
     return tuple(axes)
 
 
@@ -49,7 +52,7 @@ def _on(spec: LayerSpec, name: str, bound: Mapping[str, Value]) -> bool | None:
             return found is not False
 
 
-def _axis(spec: LayerSpec, role: str, bound: Mapping[str, Value]) -> int | None:
+def _axis(spec: LayerSpec, role: str, bound: Mapping[str, Value], *, grouped: bool) -> int | None:
     parameter = {"inputs": spec.inputs, "outputs": spec.outputs, "gates": spec.outputs}.get(
         role, role
     )
@@ -58,7 +61,7 @@ def _axis(spec: LayerSpec, role: str, bound: Mapping[str, Value]) -> int | None:
         return None
     if role == "gates":
         return size * spec.gates
-    if spec.groups is not None and role == spec.grouped:
+    if grouped and spec.groups is not None and role == spec.grouped:
         groups = _whole(argument(spec.parameters, bound, spec.groups))
         return size // groups if groups else None
     return size

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
 
+from initaudit import graph
 from initaudit.checkpoint.norms import Placed
 from initaudit.checkpoint.positional import number
 from initaudit.checkpoint.spatial import Plan
-from initaudit.checkpoint.units import RECURRENT, Unit
+from initaudit.checkpoint.units import Unit
 from initaudit.network import (
     UNKNOWN_ACTIVATION,
     Attribute,
@@ -169,7 +170,7 @@ def _reshaped(unit: Unit, plan: Plan) -> list[Layer]:
 
 def _behind(unit: Unit, following: Unit | None, chain: Chain, gapless: Set[str]) -> list[Layer]:
     found: list[Layer] = []
-    linear = unit.op not in RECURRENT | {"embedding"}
+    linear = unit.op not in graph.RECURRENT | {"embedding"}
     if following is not None and linear and unit.name not in gapless:
         slope = _slope(unit, following, chain.slopes)
         function = chain.activation.function if slope is None else "prelu"

@@ -7,8 +7,9 @@ from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from initaudit import graph
 from initaudit.checkpoint.positional import number
-from initaudit.checkpoint.units import NORMS, RECURRENT, Unit
+from initaudit.checkpoint.units import NORMS, Unit
 
 _WORD = r"(?:(?:batch|layer|group|instance|rms)?_?norm(?:ali[sz]ation)?(?:\dd)?|bn|ln|gn|in|rms)"
 _NAMES = re.compile(_WORD, re.IGNORECASE)
@@ -156,7 +157,7 @@ def _settled(norm: Unit, unit: Unit) -> tuple[Unit, str | None]:
 
 
 def _matches(norm: Unit, unit: Unit, side: str) -> bool:
-    if norm.op == "batch_norm" and unit.op in RECURRENT | {"embedding"}:
+    if norm.op == "batch_norm" and unit.op in graph.RECURRENT | {"embedding"}:
         return False
     if side == "behind":
         return unit.width == norm.width

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from initaudit import graph
 from initaudit.checkpoint.positional import number
-from initaudit.checkpoint.units import RECURRENT, Unit, words
+from initaudit.checkpoint.units import Unit, words
 
 _FIRST = frozenset({"input", "inputs", "in", "inp", "first", "stem", "embed", "embedding",
                     "embeddings", "emb", "tok", "wte"})  # fmt: skip
@@ -67,7 +68,7 @@ def fits(before: Unit, after: Unit) -> bool:
         return after.fan == before.width or _grouped(before, after)
     if after.op == "linear" and (before.dims or before.op == "embedding"):
         return after.fan % before.width == 0
-    if after.op in RECURRENT:
+    if after.op in graph.RECURRENT:
         return before.dims == 0 and after.fan == before.width
     return after.fan == before.width
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import comb, isqrt, prod
 
+from initaudit import graph
 from initaudit.checkpoint.positional import number
-from initaudit.checkpoint.units import RECURRENT, Unit
+from initaudit.checkpoint.units import Unit
 
 PLACES = 16
 """Length of each spatial side, or of a sequence, where nothing tells it."""
@@ -46,7 +47,7 @@ def plan(chain: Sequence[Unit], given: tuple[int, ...] | None) -> Plan:
     first = chain[0]
     if first.op == "embedding":
         return _tokens(chain, given)
-    if first.op in RECURRENT:
+    if first.op in graph.RECURRENT:
         if given is not None and len(given) == 2 and given[1] == first.fan:
             return Plan(given)
         return Plan((STEPS, first.fan), notes=(f"the input is a sequence of {STEPS} steps",))
@@ -67,7 +68,7 @@ def _tokens(chain: Sequence[Unit], given: tuple[int, ...] | None) -> Plan:
         count = after.fan // table.width
         note = f"{after.name} reads {count} tokens side by side"
         return Plan((count,), flatten=after.name, notes=(note,))
-    usual = STEPS if any(unit.op in RECURRENT for unit in chain) else PLACES
+    usual = STEPS if any(unit.op in graph.RECURRENT for unit in chain) else PLACES
     length = given[0] if given is not None and len(given) == 1 else usual
     return Plan((length,), notes=(f"the input is {length} tokens, drawn evenly from {table.name}",))
 

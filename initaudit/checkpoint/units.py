@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
+from initaudit import graph
 from initaudit.checkpoint import weight_norm
 from initaudit.checkpoint.groups import Group
 from initaudit.checkpoint.stored import FLOATS
@@ -17,7 +18,6 @@ Layout = Literal["oi", "io"]
 
 WEIGHTED = frozenset({"linear", "conv", "conv_transpose", "embedding", "lstm", "gru", "rnn"})
 NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "rms_norm"})
-RECURRENT = frozenset({"lstm", "gru", "rnn"})
 
 _GATES: Mapping[int, str] = {4: "lstm", 3: "gru", 1: "rnn"}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -156,7 +156,7 @@ def paired(units: Sequence[Unit]) -> list[Unit]:
 
 def _both(unit: Unit, back: Unit | None) -> Unit:
     alike = back is not None and (unit.op, unit.fan, unit.width) == (back.op, back.fan, back.width)
-    if back is None or not alike or unit.op not in RECURRENT or unit.reason is not None:
+    if back is None or not alike or unit.op not in graph.RECURRENT or unit.reason is not None:
         return unit
     return replace(unit, width=2 * unit.width, back=back)
 

@@ -14,8 +14,6 @@ from initaudit.network import UNKNOWN_ACTIVATION, Layer, Network, Tensor
 from initaudit.places import site_of, sites
 from initaudit.rulebook import Confidence, Severity
 
-RECURRENT = frozenset({"lstm", "gru", "rnn"})
-
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -245,7 +243,7 @@ def _hit(
 
 def _spike(layer: Layer) -> tuple[float, Tensor] | None:
     """Return the share of the mean's direction, and the weight that has it; the larger of two."""
-    if layer.op in RECURRENT:
+    if layer.op in graph.RECURRENT:
         matrices = [p.tensor for p in layer.params if p.name in {"weight_ih", "weight_hh"}]
         sides = [(t, t.shape) for t in matrices if t is not None and len(t.shape) == 2]
         found = [(s, t) for t, (rows, across) in sides if (s := _share(t, rows, across))]

@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from initaudit import terminal
+from initaudit.arguments import Choice, Shape, Target
 from initaudit.commands import NAMES
 from initaudit.commands.common import (
     CLEAN,
@@ -21,9 +22,6 @@ from initaudit.commands.common import (
     FAILED,
     FOLDER,
     FOUND,
-    Choice,
-    Shape,
-    Target,
     refuse_overwriting,
     write,
 )

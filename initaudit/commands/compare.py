@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from initaudit import terminal
+from initaudit.arguments import Choice
 from initaudit.commands.common import (
     CLEAN,
     CONTEXT,
     FAILED,
     FOUND,
-    Choice,
     refuse_overwriting,
     write,
 )

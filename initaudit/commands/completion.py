@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import click
 from click.shell_completion import get_completion_class, split_arg_string
 
+from initaudit.arguments import Choice
 from initaudit.commands import NAMES
-from initaudit.commands.common import CLEAN, CONTEXT, Choice, write
+from initaudit.commands.common import CLEAN, CONTEXT, write
 
 PROGRAM = "initaudit"
 VARIABLE = "_INITAUDIT_COMPLETE"

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from initaudit.commands.common import CLEAN, CONTEXT, FOLDER, Choice, load_rules, write
+from initaudit.arguments import Choice
+from initaudit.commands.common import CLEAN, CONTEXT, FOLDER, load_rules, write
 from initaudit.rulebook import Rule
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from initaudit import terminal
+from initaudit.arguments import Choice, Shape
 from initaudit.lab import experiments
 from initaudit.lab.initialisers import InitialiserError, start
 from initaudit.lab.nets import Plain, opened
@@ -17,30 +18,9 @@ from initaudit.lab.settings import OPTIMISERS, Settings
 from initaudit.lab.train import TrainError
 from initaudit.signal import ACTIVATIONS
 
-if TYPE_CHECKING:
-    _Extents = click.ParamType[tuple[int, ...]]
-else:
-    _Extents = click.ParamType  # no generic class before click 8.4
-
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
-_SUFFIXES = (".html", ".svg", ".txt")
+_SUFFIXES = (".html", ".svg", ".png", ".txt")
 _LONGEST = 100_000
-
-
-class Shape(_Extents):
-    """Whole numbers above zero, separated by commas."""
-
-    name = "3,224,224"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """Return ``3,224,224`` as a tuple."""
-        try:
-            shape = tuple(int(part) for part in str(value).split(","))
-        except ValueError:
-            shape = ()
-        if not shape or min(shape) < 1:
-            self.fail(f"{value!r} is not a list of whole numbers above zero such as 3,224,224")
-        return shape
 
 
 def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,7 +28,7 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed((
         click.option("--depth", type=click.IntRange(1, 1000), help="Number of hidden layers."),
         click.option("--width", type=click.IntRange(1, 10_000), help="Units of a hidden layer."),
-        click.option("--activation", type=click.Choice(sorted(ACTIVATIONS)), metavar="NAME"),
+        click.option("--activation", type=Choice(sorted(ACTIVATIONS)), metavar="NAME"),
         click.option(
             "--init",
             "initialiser",
@@ -61,7 +41,7 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--lr", "rate", type=click.FloatRange(0, min_open=True), help="Learning rate."
         ),
-        click.option("--optimiser", "--optimizer", type=click.Choice(OPTIMISERS)),
+        click.option("--optimiser", "--optimizer", type=Choice(OPTIMISERS)),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
     )):  # fmt: skip
         command = option(command)
@@ -73,7 +53,7 @@ def _output(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--output-file",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="Write a page (.html), pictures (.svg) or text (.txt) there.",
+            help="Write a page (.html), pictures (.svg, .png) or text (.txt) there.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="Leave the pictures out of the text."),
     )):  # fmt: skip
@@ -161,6 +141,7 @@ def _refuse(target: Path | None) -> None:
 def write(results: Sequence[Result], target: Path | None, *, quiet: bool) -> None:
     """Print results, or write them as what the name of the file asks for."""
     kind = None if target is None else target.suffix.lower()
+    made: str | bytes
     if kind == ".html":
         from initaudit.lab.page import page
 
@@ -169,6 +150,8 @@ def write(results: Sequence[Result], target: Path | None, *, quiet: bool) -> Non
         from initaudit.lab.svg import sheet
 
         made = sheet([drawn for result in results for drawn in result.pictures])
+    elif kind == ".png":
+        made = _png(results, target)
     else:
         from initaudit.lab.text import render
 
@@ -176,12 +159,21 @@ def write(results: Sequence[Result], target: Path | None, *, quiet: bool) -> Non
             results, terminal.style(to_file=target is not None, verbose=False, quiet=quiet)
         )
     if target is None:
-        terminal.write(made)
+        terminal.write(str(made))
         return
     try:
-        target.write_text(made, encoding="utf-8")
+        target.write_bytes(made.encode("utf-8") if isinstance(made, str) else made)
     except OSError as error:
         raise click.ClickException(f"{target}: cannot be written: {error.strerror}") from None
+
+
+def _png(results: Sequence[Result], target: Path | None) -> bytes:
+    from initaudit.lab.png import PngError, png
+
+    try:
+        return png([drawn for result in results for drawn in result.pictures])
+    except PngError as error:
+        raise click.UsageError(f"{target}: {error}") from None
 
 
 for _name, _title in experiments.titles().items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 from collections.abc import Mapping
 from typing import Any
@@ -10,93 +9,23 @@ from typing import Any
 from initaudit.catalogue import UNKNOWN, LayerSpec, LayerWeight, Value, bind, present
 from initaudit.catalogue import shape as shape_of
 from initaudit.network import Interval, Site, Weights
-from initaudit.reading import drawing, evaluating, following, objects, python
+from initaudit.reading import containers, drawing, evaluating, objects, python
 from initaudit.reading.state import State
 from initaudit.reading.values import (
     Event,
-    Function,
     Module,
     Namespace,
     Object,
     Open,
     Parameter,
-    Scope,
     StopError,
     Unknown,
-    UserClass,
     Vague,
 )
 
-_NESTED = 12
-_DATACLASSES = frozenset({"flax.linen.Module", "equinox.Module"})
 _ONE = frozenset({"stride", "padding", "dilation", "groups", "output_padding", "num_groups"})
 _ZERO_ONE = Weights("constant", Interval.point(1.0), Interval.point(0.0))
 _ZEROS = Weights("zeros", Interval.point(0.0), Interval.point(0.0))
-
-
-def construct(
-    state: State, cls: UserClass, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> Any:
-    """Return an object of a class of the project, its constructor followed.
-
-    Raises:
-        StopError: the constructor leads to an end.
-    """
-    if state.building.count(cls) > _NESTED:
-        raise StopError(f"{cls.name} contains itself without an end", state.at)
-    kind = objects.kind(state, cls)
-    site = state.at or cls.unit.site(cls.node)
-    for stranger in objects.strangers(state, cls) if kind is not None else ():
-        state.doubt(f"the base {stranger} of {cls.name} is not known", cls.unit.site(cls.node))
-    made: Any = (
-        Object(cls) if kind is None else Module(kind, site, cls, state.catalogue.layer(kind))
-    )
-    found = objects.of_class(state, cls, "__init__")
-    state.building.append(cls)
-    try:
-        if isinstance(found, Function):
-            kept, state.module = state.module, made if isinstance(made, Module) else state.module
-            try:
-                following.run(state, found, args, keywords, made)
-            finally:
-                state.module = kept
-        elif isinstance(made, Module) and kind in _DATACLASSES:
-            _fields(state, made, args, {k: v for k, v in keywords.items() if k != "name"})
-        elif isinstance(made, Module):
-            begin(state, made, args, keywords)
-        else:
-            _fields(state, made, args, keywords)
-    finally:
-        state.building.pop()
-    if isinstance(made, Module) and kind is not None and not kind.startswith("torch"):
-        _listed(made)
-    return adopted(state, made, keywords.get("name")) if isinstance(made, Module) else made
-
-
-def _listed(made: Module) -> None:
-    """Make lists of modules parts of a module: outside of PyTorch a plain list holds them."""
-    for name, value in list(made.attrs.items()):
-        held = isinstance(value, list | tuple) and bool(value) and not name.startswith("_")
-        if held and all(isinstance(v, Module) for v in value):
-            inner = Module("torch.nn.ModuleList", made.site)
-            inner.children = {str(i): v for i, v in enumerate(value)}
-            made.put(name, inner)
-
-
-def _fields(state: State, made: Any, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-    """Set the fields of a dataclass, or a named tuple, in their order."""
-    names: list[str] = []
-    assert made.cls is not None  # noqa: S101
-    for one in reversed(list(objects.lineage(state, made.cls))):
-        for statement in one.node.body:
-            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                name = statement.target.id
-                names = [n for n in names if n != name] + [name]
-                if statement.value is not None:
-                    value = evaluating.evaluate(state, Scope(one.unit), statement.value)
-                    made.attrs[name] = value
-    made.attrs.update(zip(names, args, strict=False))
-    made.attrs.update(keywords)
 
 
 def layer(
@@ -141,36 +70,9 @@ def begin(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[s
     """Do what the framework's own constructor does."""
     kind = made.kind
     if kind in objects.CONTAINERS:
-        _fill(state, made, args, keywords)
+        containers.fill(state, made, args, keywords)
     elif made.spec is not None and made.spec.op != "module":
         _weights(state, made, args, keywords)
-
-
-def _fill(state: State, made: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-    items: list[tuple[str, Any]]
-    if made.kind in {"torch.nn.Sequential", "flax.nnx.Sequential"} and not (
-        len(args) == 1 and isinstance(args[0], dict)
-    ):
-        items = [(str(i), item) for i, item in enumerate(args)]
-    else:
-        given = args[0] if args else keywords.get("modules", keywords.get("layers"))
-        if isinstance(given, Unknown):
-            raise StopError(f"the modules of a container are not known: {given.reason}", state.at)
-        if isinstance(given, dict):
-            items = [(str(k), v) for k, v in given.items()]
-        else:
-            held = [] if given is None else evaluating.iterate(state, given)
-            pairs = made.kind == "torch.nn.ModuleDict"
-            items = [(str(x[0]), x[1]) if pairs else (str(i), x) for i, x in enumerate(held)]
-    for name, item in items:
-        if isinstance(item, Unknown):
-            raise StopError(f"a module of a container is not known: {item.reason}", state.at)
-        if isinstance(item, Module):
-            made.children[name] = item
-        elif item is None:
-            made.children[name] = None
-        else:
-            raise StopError("a container holds what is no module", state.at)
 
 
 def _weights(
@@ -387,4 +289,4 @@ def _twin(parameter: Parameter) -> Parameter:
     return twin
 
 
-__all__ = ["begin", "construct", "copied", "default", "folded", "layer", "start"]
+__all__ = ["begin", "copied", "default", "folded", "layer", "start"]

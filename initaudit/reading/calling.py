@@ -8,6 +8,7 @@ from typing import Any
 
 from initaudit.reading import (
     building,
+    constructing,
     evaluating,
     filling,
     following,
@@ -100,7 +101,7 @@ def apply(state: State, callee: Any, args: Args, keywords: Keywords, node: ast.A
         case Partial(callee=inner, args=first, keywords=more):
             return apply(state, inner, (*first, *args), {**more, **keywords}, node)
         case UserClass():
-            return building.construct(state, callee, args, keywords)
+            return constructing.construct(state, callee, args, keywords)
         case External(name=name):
             return _external(state, name, args, keywords, node)
         case Module() if functional.deferred(args):

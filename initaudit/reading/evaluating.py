@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from initaudit.catalogue import Unknown as NotFolded
-from initaudit.catalogue import argument
 from initaudit.checkpoint.graphs.values import Known, Signal, Weight
-from initaudit.network import Interval
-from initaudit.reading import calling, filling, functional, objects, python, tensors
+from initaudit.reading import (
+    assigning,
+    calling,
+    collecting,
+    comparing,
+    filling,
+    functional,
+    items,
+    names,
+    objects,
+    parts,
+    python,
+    tensors,
+)
 from initaudit.reading.python import PLAIN
-from initaudit.reading.state import State, child
+from initaudit.reading.settings import plain
+from initaudit.reading.state import State
 from initaudit.reading.values import (
-    Bound,
     Drawn,
     External,
     Function,
@@ -25,7 +35,6 @@ from initaudit.reading.values import (
     Scope,
     StopError,
     Unknown,
-    UserClass,
     View,
 )
 from initaudit.reading.windows import Window
@@ -37,7 +46,6 @@ _OPERATORS = {
     "Add": "add", "Sub": "sub", "Mult": "mul", "Div": "div", "Pow": "pow", "MatMult": "matmul",
     "FloorDiv": "floor_divide", "Mod": "remainder", "BitAnd": "__and__", "BitOr": "__or__",
 }  # fmt: skip
-_COMPARED = {"Eq": "eq", "NotEq": "ne", "Lt": "lt", "LtE": "le", "Gt": "gt", "GtE": "ge"}
 
 
 def evaluate(state: State, scope: Scope, expr: ast.expr) -> Any:
@@ -47,7 +55,7 @@ def evaluate(state: State, scope: Scope, expr: ast.expr) -> Any:
         case ast.Constant(value=value):
             return value
         case ast.Name(id=wanted):
-            return objects.name(state, scope, wanted)
+            return names.name(state, scope, wanted)
         case ast.Attribute(value=inner, attr=wanted):
             return attribute_of(state, evaluate(state, scope, inner), wanted)
         case ast.Call():
@@ -60,90 +68,49 @@ def evaluate(state: State, scope: Scope, expr: ast.expr) -> Any:
         case ast.BoolOp(op=op, values=values):
             return _boolean(state, scope, values, stop_at=isinstance(op, ast.Or))
         case ast.Compare():
-            return _compare(state, scope, expr)
+            return comparing.compare(state, scope, expr)
         case ast.IfExp(test=test, body=body, orelse=orelse):
             return _choice(state, scope, test, body, orelse)
         case ast.Tuple(elts=elements):
-            return tuple(_items(state, scope, elements))
+            return tuple(collecting.items(state, scope, elements))
         case ast.List(elts=elements):
-            return list(_items(state, scope, elements))
+            return list(collecting.items(state, scope, elements))
         case ast.Set(elts=elements):
-            return _set(list(_items(state, scope, elements)))
+            return collecting.as_set(list(collecting.items(state, scope, elements)))
         case ast.Dict():
-            return _dict(state, scope, expr)
+            return collecting.dictionary(state, scope, expr)
         case ast.Subscript(value=inner, slice=index):
-            return subscript(state, evaluate(state, scope, inner), evaluate(state, scope, index))
+            return items.subscript(
+                state, evaluate(state, scope, inner), evaluate(state, scope, index)
+            )
         case ast.Slice(lower=lower, upper=upper, step=step):
             ends = (None if e is None else evaluate(state, scope, e) for e in (lower, upper, step))
             return slice(*ends)
         case ast.Lambda():
             return Function(expr, scope.unit, scope, scope.owner)
         case ast.ListComp(elt=element) | ast.GeneratorExp(elt=element):
-            return _comprehension(state, scope, expr.generators, element)
+            return collecting.comprehension(state, scope, expr.generators, element)
         case ast.SetComp(elt=element):
-            found = _comprehension(state, scope, expr.generators, element)
-            return _set(found) if isinstance(found, list) else found
+            found = collecting.comprehension(state, scope, expr.generators, element)
+            return collecting.as_set(found) if isinstance(found, list) else found
         case ast.DictComp(key=key, value=value):
             pair = ast.Tuple([key, value], ast.Load())
             ast.copy_location(pair, expr)
-            found = _comprehension(state, scope, expr.generators, pair)
+            found = collecting.comprehension(state, scope, expr.generators, pair)
             return dict(found) if isinstance(found, list) else found
         case ast.JoinedStr(values=parts):
-            return _joined(state, scope, parts)
+            return collecting.joined(state, scope, parts)
         case ast.FormattedValue(value=inner):
             value = evaluate(state, scope, inner)
             return str(value) if isinstance(value, PLAIN) else Unknown("its text is not known")
         case ast.NamedExpr(target=target, value=inner):
             value = evaluate(state, scope, inner)
-            assign(state, scope, target, value)
+            assigning.assign(state, scope, target, value)
             return value
         case ast.Starred(value=inner):
             return evaluate(state, scope, inner)
         case _:
             return Unknown(f"{type(expr).__name__} is not followed")
-
-
-def _items(state: State, scope: Scope, elements: Sequence[ast.expr]) -> Iterator[Any]:
-    for element in elements:
-        value = evaluate(state, scope, element)
-        if isinstance(element, ast.Starred):
-            yield from iterate(state, value)
-        else:
-            yield value
-
-
-def _set(items: list[Any]) -> Any:
-    try:
-        return set(items)
-    except TypeError:
-        return Unknown("a set of such things is not followed")
-
-
-def _dict(state: State, scope: Scope, expr: ast.Dict) -> Any:
-    found: dict[Any, Any] = {}
-    for key, value in zip(expr.keys, expr.values, strict=True):
-        held = evaluate(state, scope, value)
-        if key is None:
-            if not isinstance(held, Mapping):
-                return Unknown("a ** of something that is not known")
-            found.update(held)
-            continue
-        at = evaluate(state, scope, key)
-        try:
-            found[at] = held
-        except TypeError:
-            return Unknown("a dictionary with such keys is not followed")
-    return found
-
-
-def _joined(state: State, scope: Scope, parts: Sequence[ast.expr]) -> Any:
-    text = []
-    for part in parts:
-        value = evaluate(state, scope, part)
-        if not isinstance(value, str):
-            return Unknown("its text is not known")
-        text.append(value)
-    return "".join(text)
 
 
 def truth(value: Any) -> bool | None:
@@ -173,7 +140,7 @@ def binary(state: State, name: str, left: Any, right: Any) -> Any:
         if name not in _OPERATORS:
             return Unknown(f"the operator {name} of tensors is not followed")
         return tensors.operation(state, _OPERATORS[name], (left, right))
-    left, right = _number(state, left), _number(state, right)
+    left, right = number(state, left), number(state, right)
     if isinstance(left, Unknown) or isinstance(right, Unknown):
         return left if isinstance(left, Unknown) else right
     if not (isinstance(left, PLAIN) and isinstance(right, PLAIN)):
@@ -181,7 +148,7 @@ def binary(state: State, name: str, left: Any, right: Any) -> Any:
     return python.binary(name, left, right)
 
 
-def _number(state: State, value: Any) -> Any:
+def number(state: State, value: Any) -> Any:
     """Return a number for one that the model is given, so that sizes can be computed with it."""
     return state.witness(value) if isinstance(value, Unknown) and value.key else value
 
@@ -216,64 +183,6 @@ def _boolean(state: State, scope: Scope, values: Sequence[ast.expr], *, stop_at:
     return value
 
 
-def _compare(state: State, scope: Scope, expr: ast.Compare) -> Any:
-    left = evaluate(state, scope, expr.left)
-    for op, comparator in zip(expr.ops, expr.comparators, strict=True):
-        right = evaluate(state, scope, comparator)
-        held = _holds(state, type(op).__name__, left, right)
-        if isinstance(held, Unknown | Known | Signal):
-            return held
-        if not held:
-            return False
-        left = right
-    return True
-
-
-def _holds(state: State, name: str, left: Any, right: Any) -> Any:
-    if name in {"Is", "IsNot"}:
-        if isinstance(left, Unknown) or isinstance(right, Unknown):
-            return left if isinstance(left, Unknown) else right
-        same = left is right or (
-            isinstance(left, PLAIN) and isinstance(right, PLAIN) and left is not None
-            and right is not None and type(left) is type(right) and left == right
-        ) or (isinstance(left, External) and left == right)  # fmt: skip
-        return same if name == "Is" else not same
-    if name in {"In", "NotIn"}:
-        return _within(left, right, name)
-    if isinstance(left, TENSORS) or isinstance(right, TENSORS):
-        return tensors.operation(state, _COMPARED[name], (left, right))
-    if isinstance(left, int | float) and not isinstance(left, bool):
-        right = _number(state, right)
-    elif isinstance(right, int | float) and not isinstance(right, bool):
-        left = _number(state, left)
-    if isinstance(left, Unknown) or isinstance(right, Unknown):
-        return left if isinstance(left, Unknown) else right
-    if isinstance(left, PLAIN) and isinstance(right, PLAIN):
-        if python.tainted(left, right):
-            state.guessed(left, right)
-        return python.compare(name, left, right)
-    if name in {"Eq", "NotEq"}:
-        same = left is right or (isinstance(left, External) and left == right)
-        return same if name == "Eq" else not same
-    return Unknown("its operands do not compare")
-
-
-def _within(left: Any, right: Any, name: str) -> Any:
-    if isinstance(left, Unknown) or isinstance(right, Unknown):
-        return left if isinstance(left, Unknown) else right
-    if isinstance(right, Module):
-        return (left in right.children) is (name == "In")
-    if isinstance(right, External) and right.name.endswith(".__dir__"):
-        return name == "In"
-    if not isinstance(right, PLAIN) or isinstance(left, Unknown):
-        return Unknown("whether it is in there is not known")
-    inside: Any = right
-    try:
-        return (left in inside) is (name == "In")
-    except TypeError:
-        return Unknown("whether it is in there is not known")
-
-
 def _choice(state: State, scope: Scope, test: ast.expr, body: ast.expr, orelse: ast.expr) -> Any:
     condition = evaluate(state, scope, test)
     told = truth(condition)
@@ -283,37 +192,6 @@ def _choice(state: State, scope: Scope, test: ast.expr, body: ast.expr, orelse: 
         reason = condition.reason if isinstance(condition, Unknown) else "a condition is not known"
         return Unknown(reason)
     return evaluate(state, scope, body if told else orelse)
-
-
-def _comprehension(
-    state: State, scope: Scope, generators: Sequence[ast.comprehension], element: ast.expr
-) -> Any:
-    found: list[Any] = []
-    unknown: list[Unknown] = []
-
-    def run(level: int, inner: Scope) -> None:
-        if unknown:
-            return
-        if level == len(generators):
-            found.append(evaluate(state, inner, element))
-            return
-        generator = generators[level]
-        source = evaluate(state, inner, generator.iter)
-        if isinstance(source, Unknown):
-            unknown.append(source)
-            return
-        for item in iterate(state, source):
-            here = child(inner)
-            assign(state, here, generator.target, item)
-            tests = [truth(evaluate(state, here, test)) for test in generator.ifs]
-            if None in tests:
-                unknown.append(Unknown("a condition in a comprehension is not known"))
-                return
-            if all(tests):
-                run(level + 1, here)
-
-    run(0, child(scope))
-    return unknown[0] if unknown else found
 
 
 def iterate(state: State, value: Any) -> list[Any]:
@@ -330,117 +208,9 @@ def iterate(state: State, value: Any) -> list[Any]:
         case Unknown():
             raise StopError(f"a loop over what is not known: {value.reason}", state.at)
         case _ if isinstance(value, TENSORS):
-            return tensors.items(state, value)
+            return parts.items(state, value)
         case _:
             raise StopError("a loop over what is not followed", state.at)
-
-
-def subscript(state: State, subject: Any, index: Any) -> Any:
-    """Return an item, or a part, of a value."""
-    if isinstance(subject, TENSORS):
-        return tensors.index(state, subject, index)
-    if isinstance(subject, Window):
-        return subject
-    if isinstance(subject, Unknown):
-        key = f"{subject.key}[]" if subject.key else ""
-        return Unknown(subject.reason, key)
-    if isinstance(index, Unknown):
-        return index
-    if isinstance(subject, Module):
-        return _child(subject, index)
-    if isinstance(subject, UserClass | External):
-        return subject
-    if isinstance(index, Known) and index.array.size == 1:
-        index = index.array.item()
-    if isinstance(subject, PLAIN):
-        try:
-            return subject[index]  # type: ignore[index]
-        except (TypeError, LookupError, ValueError):
-            return Unknown("there is no such item")
-    return Unknown("an item of this is not followed")
-
-
-def _child(module: Module, index: Any) -> Any:
-    names = list(module.children)
-    if isinstance(index, str):
-        return module.children.get(index, Unknown(f"there is no {index} in it"))
-    if isinstance(index, slice):
-        ends = (index.start, index.stop, index.step)
-        if any(isinstance(e, Unknown) for e in ends) or python.tainted(*(e for e in ends if e)):
-            return Unknown("the ends of a slice are not known")
-        part = Module(module.kind, module.site)
-        for i, name in enumerate(names[index]):
-            part.children[str(i) if module.kind != "torch.nn.Sequential" else name] = (
-                module.children[name]
-            )
-        return part
-    if isinstance(index, int) and -len(names) <= index < len(names) and not python.tainted(index):
-        return module.children[names[index]]
-    return Unknown("there is no such module in it")
-
-
-def assign(state: State, scope: Scope, target: ast.expr, value: Any) -> None:
-    """Give a target a value."""
-    match target:
-        case ast.Name(id=wanted):
-            scope.names[wanted] = value
-        case ast.Attribute(value=inner, attr=wanted):
-            put(state, evaluate(state, scope, inner), wanted, value)
-        case ast.Tuple(elts=targets) | ast.List(elts=targets):
-            _unpack(state, scope, targets, value)
-        case ast.Starred(value=inner):
-            assign(state, scope, inner, value)
-        case ast.Subscript(value=inner, slice=index):
-            subject, at = evaluate(state, scope, inner), evaluate(state, scope, index)
-            _put_item(state, subject, at, value)
-        case _:
-            state.doubt("a target of an assignment is not followed")
-
-
-def _unpack(state: State, scope: Scope, targets: Sequence[ast.expr], value: Any) -> None:
-    if isinstance(value, Unknown):
-        for target in targets:
-            assign(state, scope, target, value)
-        return
-    items = iterate(state, value)
-    star = next((i for i, t in enumerate(targets) if isinstance(t, ast.Starred)), None)
-    if star is not None:
-        behind = len(targets) - star - 1
-        middle = items[star : len(items) - behind]
-        items = [*items[:star], middle, *items[len(items) - behind :]]
-    if len(items) != len(targets):
-        raise StopError(f"{len(items)} values for {len(targets)} names", state.at)
-    for target, item in zip(targets, items, strict=True):
-        assign(state, scope, target, item)
-
-
-def _put_item(state: State, subject: Any, at: Any, value: Any) -> None:
-    match subject:
-        case Module():
-            if isinstance(value, Module) and isinstance(at, str | int):
-                names = list(subject.children)
-                subject.children[names[at] if isinstance(at, int) else at] = value
-                return
-        case dict() | list():
-            if not isinstance(at, Unknown):
-                try:
-                    subject[at] = value
-                except (TypeError, LookupError, ValueError):
-                    state.doubt("an item that is not there is set")
-                return
-        case Parameter() | View():
-            filling.fill(state, tensors.index(state, subject, at), value)
-            return
-        case Window():
-            filling.fill(state, subject, value)
-            return
-        case Unknown():
-            return
-        case Signal():
-            raise StopError("a part of a tensor is written over", state.at)
-        case _:
-            pass
-    state.doubt("an item of something that is not followed is set")
 
 
 def put(state: State, subject: Any, wanted: str, value: Any) -> None:
@@ -458,28 +228,6 @@ def put(state: State, subject: Any, wanted: str, value: Any) -> None:
             pass
 
 
-def plain(module: Module, wanted: str) -> Any:
-    """Return what a framework's layer was made with, as a Python value."""
-    if module.spec is None:
-        return Unknown(f"{wanted} is not known")
-    return unfolded(argument(module.spec.parameters, module.bound, wanted), wanted)
-
-
-def unfolded(value: Any, wanted: str) -> Any:
-    """Return a value of the catalogue as a Python value."""
-    match value:
-        case Interval(lo, hi):
-            if lo != hi:
-                return Unknown(f"{wanted} is not known")
-            return int(lo) if float(lo).is_integer() else lo
-        case NotFolded():
-            return Unknown(f"{wanted} is not known")
-        case tuple():
-            return tuple(unfolded(v, wanted) for v in value)
-        case _:
-            return value
-
-
 def call(
     state: State, callee: Any, args: Sequence[Any], keywords: Mapping[str, Any], node: ast.AST
 ) -> Any:
@@ -487,11 +235,13 @@ def call(
     return calling.apply(state, callee, tuple(args), dict(keywords), node)
 
 
-__all__ = ["TENSORS", "Bound", "assign", "binary", "call", "evaluate", "iterate", "truth"]
-
-
 def attribute_of(state: State, subject: Any, wanted: str) -> Any:
     """Return an attribute of a value, tensors among them."""
     if isinstance(subject, TENSORS):
         return tensors.attribute(state, subject, wanted)
     return objects.attribute(state, subject, wanted)
+
+
+__all__ = [
+    "TENSORS", "attribute_of", "binary", "call", "evaluate", "iterate", "plain", "put", "truth",
+]  # fmt: skip

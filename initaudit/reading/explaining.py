@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from initaudit.nearest import meant
 from initaudit.network import Weights
-from initaudit.reading.model import Model, ModelError
+from initaudit.reading.choosing import ModelError
+from initaudit.reading.model import Model
 from initaudit.reading.realising import live
 from initaudit.reading.values import Event, Parameter
 

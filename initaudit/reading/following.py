@@ -7,16 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Known, Signal
-from initaudit.reading import evaluating, filling, windows
+from initaudit.reading import assigning, evaluating, filling, names, skipping, windows
 from initaudit.reading.state import DEPTH, State
-from initaudit.reading.values import (
-    HELD,
-    Function,
-    Module,
-    Scope,
-    StopError,
-    Unknown,
-)
+from initaudit.reading.values import HELD, EndlessError, Function, Module, Scope, StopError, Unknown
 from initaudit.reading.windows import Window
 
 
@@ -48,7 +41,8 @@ def run(
     """
     node = function.node
     if state.depth >= DEPTH:
-        raise StopError(f"{function.name} is called within itself more than {DEPTH} deep", state.at)
+        reason = f"calls are nested more than {DEPTH} deep: {function.name} calls itself?"
+        raise EndlessError(reason, state.at)
     scope = Scope(function.unit, {}, function.outer, function.owner, subject)
     if subject is not None and not _static(function):
         args = (subject, *args)
@@ -142,9 +136,9 @@ def _statement(state: State, scope: Scope, statement: ast.stmt) -> None:
         case ast.Assign(targets=targets, value=value):
             held = evaluating.evaluate(state, scope, value)
             for target in targets:
-                evaluating.assign(state, scope, target, held)
+                assigning.assign(state, scope, target, held)
         case ast.AnnAssign(target=target, value=value) if value is not None:
-            evaluating.assign(state, scope, target, evaluating.evaluate(state, scope, value))
+            assigning.assign(state, scope, target, evaluating.evaluate(state, scope, value))
         case ast.AugAssign():
             _augmented(state, scope, statement)
         case ast.Return(value=value):
@@ -175,7 +169,7 @@ def _statement(state: State, scope: Scope, statement: ast.stmt) -> None:
         case ast.Import() | ast.ImportFrom():
             _import(state, scope, statement)
         case ast.Match():
-            _skip(state, scope, [statement], "a match statement is not followed")
+            skipping.skip(state, scope, [statement], "a match statement is not followed")
         case ast.Delete(targets=targets):
             for target in targets:
                 if isinstance(target, ast.Attribute):
@@ -193,19 +187,18 @@ def _in_place(state: State, scope: Scope, target: ast.expr, call: ast.Call) -> N
     """Follow a method that changes its tensor: the name holds what it became."""
     made = evaluating.evaluate(state, scope, call)
     if isinstance(made, Signal) and isinstance(target, ast.Name | ast.Attribute):
-        evaluating.assign(state, scope, target, made)
+        assigning.assign(state, scope, target, made)
 
 
 def _import(state: State, scope: Scope, statement: ast.Import | ast.ImportFrom) -> None:
-    from initaudit.reading import objects
 
     for alias in statement.names:
         wanted = alias.asname or alias.name.partition(".")[0]
         if isinstance(statement, ast.ImportFrom):
             wanted = alias.asname or alias.name
-            scope.names[wanted] = objects.imported_from(state, scope.unit, statement, wanted)
+            scope.names[wanted] = names.imported_from(state, scope.unit, statement, wanted)
         else:
-            scope.names[wanted] = objects.imported(state, scope.unit, statement, wanted)
+            scope.names[wanted] = names.imported(state, scope.unit, statement, wanted)
 
 
 def _augmented(state: State, scope: Scope, statement: ast.AugAssign) -> None:
@@ -225,7 +218,7 @@ def _augmented(state: State, scope: Scope, statement: ast.AugAssign) -> None:
         return
     if state.tape is not None:
         state.tape.change(left, made)
-    evaluating.assign(state, scope, target, made)
+    assigning.assign(state, scope, target, made)
 
 
 def _loaded(target: ast.expr) -> ast.expr:
@@ -255,78 +248,12 @@ def _if(
         reason = "a branch depends on the numbers in a tensor"
     else:
         reason = f"a branch is not decided: {getattr(condition, 'reason', '')}".rstrip(": ")
-    if _only_raises(body):
+    if skipping.only_raises(body):
         block(state, scope, orelse)
-    elif orelse and _only_raises(orelse):
+    elif orelse and skipping.only_raises(orelse):
         block(state, scope, body)
     else:
-        _skip(state, scope, [*body, *orelse], reason)
-
-
-def _only_raises(body: Sequence[ast.stmt]) -> bool:
-    quiet = (ast.Expr, ast.Pass)
-    last = body[-1] if body else None
-    only = all(isinstance(s, (*quiet, ast.Raise)) for s in body)
-    return only and (isinstance(last, ast.Raise) or all(_harmless(s) for s in body))
-
-
-def _harmless(statement: ast.stmt) -> bool:
-    """Return whether a statement only tells something: a warning, a print, a string."""
-    if isinstance(statement, ast.Pass):
-        return True
-    if not isinstance(statement, ast.Expr):
-        return False
-    value = statement.value
-    if isinstance(value, ast.Constant):
-        return True
-    if not isinstance(value, ast.Call):
-        return False
-    words = ast.unparse(value.func).split(".")
-    return words[0] in {"print", "warnings", "logger", "logging", "_logger", "warn"}
-
-
-def _skip(state: State, scope: Scope, body: Sequence[ast.stmt], reason: str) -> None:
-    """Pass over statements that may or may not run: what they set is not known after them.
-
-    Raises:
-        StopError: they may leave the function or the loop, or a forward pass calls in them.
-    """
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Return | ast.Break | ast.Continue):
-                raise StopError(reason, state.at)
-    unknown = Unknown(reason)
-    for statement in body:
-        for node in ast.walk(statement):
-            for target in _targets(node):
-                evaluating.assign(state, scope, target, unknown)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                _changed(state, scope, node.func, unknown)
-            if isinstance(node, ast.Expr) and not _harmless(node):
-                state.doubt(reason)
-
-
-def _targets(node: ast.AST) -> list[ast.expr]:
-    match node:
-        case ast.Assign(targets=targets):
-            return list(targets)
-        case ast.AnnAssign(target=target) | ast.AugAssign(target=target) | ast.For(target=target):
-            return [target]
-        case _:
-            return []
-
-
-_CHANGE = frozenset({"append", "extend", "insert", "add_module", "update", "pop", "remove"})
-
-
-def _changed(state: State, scope: Scope, func: ast.Attribute, unknown: Unknown) -> None:
-    """Forget a list or container that a call that may or may not run changes."""
-    if func.attr not in _CHANGE or not isinstance(func.value, ast.Name | ast.Attribute):
-        return
-    if isinstance(func.value, ast.Name) and func.value.id == "self":
-        state.doubt(unknown.reason)
-        return
-    evaluating.assign(state, scope, func.value, unknown)
+        skipping.skip(state, scope, [*body, *orelse], reason)
 
 
 def _for(state: State, scope: Scope, statement: ast.For) -> None:
@@ -334,11 +261,11 @@ def _for(state: State, scope: Scope, statement: ast.For) -> None:
     if isinstance(source, Unknown):
         if state.tape is not None:
             raise StopError(f"a loop over what is not known: {source.reason}", state.at)
-        _skip(state, scope, _without_jumps(statement.body), source.reason)
+        skipping.skip(state, scope, skipping.without_jumps(statement.body), source.reason)
         return
     try:
         for item in evaluating.iterate(state, source):
-            evaluating.assign(state, scope, statement.target, item)
+            assigning.assign(state, scope, statement.target, item)
             try:
                 block(state, scope, statement.body)
             except _Continue:
@@ -346,19 +273,6 @@ def _for(state: State, scope: Scope, statement: ast.For) -> None:
     except _Break:
         return
     block(state, scope, statement.orelse)
-
-
-def _without_jumps(body: Sequence[ast.stmt]) -> list[ast.stmt]:
-    """Return a loop's statements, those apart that only leave its rounds."""
-    kept: list[ast.stmt] = []
-    for statement in body:
-        if isinstance(statement, ast.Break | ast.Continue):
-            continue
-        if isinstance(statement, ast.If):
-            kept += _without_jumps([*statement.body, *statement.orelse])
-        else:
-            kept.append(statement)
-    return kept
 
 
 def _while(state: State, scope: Scope, statement: ast.While) -> None:
@@ -381,4 +295,4 @@ def _with(state: State, scope: Scope, items: Sequence[ast.withitem]) -> None:
     for item in items:
         value = evaluating.evaluate(state, scope, item.context_expr)
         if item.optional_vars is not None:
-            evaluating.assign(state, scope, item.optional_vars, value)
+            assigning.assign(state, scope, item.optional_vars, value)

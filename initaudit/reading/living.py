@@ -8,7 +8,8 @@ from typing import Any
 
 from initaudit.network import Site
 from initaudit.reading import building, objects
-from initaudit.reading.model import Model, ModelError, collect, unit_of
+from initaudit.reading.choosing import ModelError, unit_of
+from initaudit.reading.model import Model, collect
 from initaudit.reading.state import State
 from initaudit.reading.values import External, Module, Parameter, StopError, Unknown, UserClass
 

@@ -9,12 +9,13 @@ from initaudit.checkpoint.graphs.values import Signal
 from initaudit.reading import (
     building,
     calling,
+    containers,
     evaluating,
     following,
     functional,
     layers,
     objects,
-    tensors,
+    registering,
     transformer,
 )
 from initaudit.reading.python import PLAIN
@@ -221,7 +222,7 @@ def method(
             found = [(k, p) for k, p in module.named_parameters() if p.buffer]
             return found if name == "named_buffers" else [p for _, p in found]
         case "register_buffer":
-            return _register_buffer(state, module, args, keywords)
+            return registering.buffer(state, module, args, keywords)
         case "register_parameter":
             wanted, value = (*args, *keywords.values(), None, None)[:2]
             if isinstance(wanted, str):
@@ -238,7 +239,7 @@ def method(
         case "requires_grad_":
             return module
         case "reset_parameters" | "_reset_parameters":
-            _reset(state, module)
+            registering.reset(state, module)
             return None
         case "get_submodule" if args and isinstance(args[0], str):
             return dict(module.named_modules()).get(args[0], Unknown("there is no such module"))
@@ -250,7 +251,7 @@ def method(
         case "compile" | "summary" | "build" | "fit":
             return None
         case "append" | "extend" | "insert" | "keys" | "values" | "items" | "get" | "update":
-            return _container(state, module, name, args)
+            return containers.method(state, module, name, args)
         case "load_state_dict":
             state.doubt("weights are loaded while the model is built")
             return None
@@ -274,83 +275,6 @@ def _apply(state: State, module: Module, args: tuple[Any, ...]) -> Any:
         if child is not None:
             _apply(state, child, args)
     calling.apply(state, function, (module,), {}, None)  # type: ignore[arg-type]
-    return module
-
-
-def _register_buffer(
-    state: State, module: Module, args: tuple[Any, ...], keywords: Mapping[str, Any]
-) -> None:
-    named = dict(zip(("name", "tensor", "persistent"), args, strict=False)) | dict(keywords)
-    wanted, value = named.get("name"), named.get("tensor")
-    if not isinstance(wanted, str):
-        raise StopError("a buffer is registered under a name that is not known", state.at)
-    if value is None:
-        module.attrs[wanted] = None
-        return
-    module.attrs.pop(wanted, None)
-    if named.get("persistent", True) is False or isinstance(value, Unknown):
-        module.attrs[wanted] = value
-        return
-    module.attrs[wanted] = value
-    try:
-        shape = tensors.shape(value)
-    except (StopError, AttributeError):
-        return
-    site = state.at or module.site
-    held = Parameter(tuple(shape), [], site, wanted, buffer=True, trained=False)
-    held.held = value
-    module.params[wanted] = held
-    module.attrs.pop(wanted, None)
-
-
-def _reset(state: State, module: Module) -> None:
-    """Initialise a framework's layer as its constructor does."""
-    if module.spec is None:
-        return
-    for name, weight in module.spec.weights.items():
-        head, dot, rest = name.partition(".")
-        holder = module.children.get(head) if dot else module
-        parameter = None if holder is None else holder.params.get(rest if dot else name)
-        if parameter is not None:
-            event = building.default(module, module.spec, weight, parameter)
-            parameter.chain.append(event)
-
-
-def _container(state: State, module: Module, name: str, args: tuple[Any, ...]) -> Any:
-    children = module.children
-    match name:
-        case "append":
-            return _append(state, module, args[:1])
-        case "extend":
-            return _append(state, module, evaluating.iterate(state, args[0]) if args else ())
-        case "insert" if len(args) == 2 and isinstance(args[0], int):
-            held = list(children.values())
-            held.insert(args[0], args[1])
-            children.clear()
-            children.update({str(i): m for i, m in enumerate(held)})
-            return None
-        case "keys":
-            return list(children)
-        case "values":
-            return list(children.values())
-        case "items":
-            return list(children.items())
-        case "get" if args and isinstance(args[0], str):
-            return children.get(args[0], args[1] if len(args) > 1 else None)
-        case "update" if args and isinstance(args[0], dict):
-            children.update({str(k): v for k, v in args[0].items() if isinstance(v, Module)})
-            return None
-        case _:
-            return Unknown(f"{name} of a container is not followed")
-
-
-def _append(state: State, module: Module, items: Any) -> Module:
-    for item in items:
-        if isinstance(item, Unknown):
-            raise StopError(f"a module of a container is not known: {item.reason}", state.at)
-        if not isinstance(item, Module | None):
-            raise StopError("a container holds what is no module", state.at)
-        module.children[str(len(module.children))] = item
     return module
 
 

@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 from initaudit.network import Site
-from initaudit.reading import drawing, following, objects
+from initaudit.reading import drawing, following, names, objects
 from initaudit.reading.state import State
 from initaudit.reading.units import Unit
 from initaudit.reading.values import (
@@ -29,7 +29,7 @@ def of_variable(state: State, unit: Unit, name: str) -> Module:
     Raises:
         StopError: it is none of these.
     """
-    found = objects.top(state, unit, name)
+    found = names.top(state, unit, name)
     value = found[0] if found is not None else None
     if isinstance(value, Module):
         return value
@@ -65,7 +65,7 @@ def _forward(state: State, unit: Unit, function: Function) -> Module:
             if not isinstance(node, ast.Name) or node.id in seen or node.id not in unit.table:
                 continue
             seen.add(node.id)
-            found = objects.top(state, unit, node.id)
+            found = names.top(state, unit, node.id)
             value = found[0] if found is not None else None
             if isinstance(value, Function):
                 waiting.append(value)
@@ -79,10 +79,21 @@ def _forward(state: State, unit: Unit, function: Function) -> Module:
 
 
 def of_object(state: State, value: Object) -> Module:
-    """Return an object with a forward pass as a module: its arrays are its parameters."""
-    made = Module("numpy.class", value.cls.unit.site(value.cls.node), value.cls)
+    """Return an object with a forward pass as a module: its arrays are its parameters.
+
+    Raises:
+        StopError: a base of its class is not known.
+    """
+    place = value.cls.unit.site(value.cls.node)
+    for stranger in objects.strangers(state, value.cls):
+        raise StopError(f"the base {stranger} of {value.cls.name} is not known", place)
+    made = Module("numpy.class", place, value.cls)
     sites = _sites(value)
     for name, held in value.attrs.items():
+        if isinstance(held, Module):
+            made.attrs.pop(name, None)
+            made.children[name] = held
+            continue
         kept = _held(made, name, held, sites.get(name, made.site))
         if not isinstance(kept, Parameter):
             made.attrs[name] = held if kept is None else kept

@@ -12,7 +12,7 @@ from initaudit.checkpoint.graphs import arithmetic
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Weight
 from initaudit.reading import factories, filling, functions, python, unborn, windows
 from initaudit.reading.state import State
-from initaudit.reading.tape import Tape, fixed
+from initaudit.reading.tape import Tape
 from initaudit.reading.values import (
     HELD,
     Drawn,
@@ -21,7 +21,6 @@ from initaudit.reading.values import (
     Parameter,
     StopError,
     Unknown,
-    View,
 )
 
 _OTHER = {"dot": "matmul", "concatenate": "cat", "square": "square", "swish": "silu",
@@ -153,14 +152,14 @@ def _method(
             args = (args[0], tuple(args[1:]))
     entry = functions.TABLE.get(name) or functions.TABLE.get(name.rstrip("_"))
     if entry is None:
-        return _unknown(state, full or f"the method {name} of a tensor", args)
+        return ended(state, full or f"the method {name} of a tensor", args)
     operator, names = entry
     given = _bound(names, args, keywords)
     for key, value in functions.DEFAULTS.get(name, {}).items():
         given.setdefault(key, value)
     unknown = next((v for v in given.values() if isinstance(v, Unknown)), None)
     if unknown is not None and operator != "dropout":
-        return _unknown(state, name, args, unknown.reason)
+        return ended(state, name, args, unknown.reason)
     drawn = given.get(names[0])
     if isinstance(drawn, Drawn):
         return unborn.moved(state, name, drawn, tuple(given.values())[1:])
@@ -171,7 +170,7 @@ def _method(
     if name == "outer":
         return _outer(given)
     if name in {"max", "min"}:
-        return _unknown(state, name, args)
+        return ended(state, name, args)
     return aten(state, operator, _in_order(names, given), _kept(names, given))
 
 
@@ -197,7 +196,7 @@ def _kept(names: Sequence[str], given: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in names if name in given)
 
 
-def _unknown(state: State, name: str, args: Sequence[Any], reason: str = "it is not known") -> Any:
+def ended(state: State, name: str, args: Sequence[Any], reason: str = "it is not known") -> Any:
     """Return what an operation that is not followed gives: the signal ends there."""
     flat = [v for a in args for v in (a if isinstance(a, tuple | list) else (a,))]
     signals = [v for v in flat if isinstance(v, Signal)]
@@ -292,109 +291,18 @@ def _dtype(subject: Any) -> External:
     return External({"i": "torch.int64", "b": "torch.bool"}.get(kind, "torch.float32"))
 
 
-def items(state: State, value: Any) -> list[Any]:
-    """Return a tensor along its first axis."""
-    if isinstance(value, Known) and value.array.ndim:
-        if value.array.ndim == 1:
-            return [Known(x) for x in value.array]
-        return [Known(x) for x in value.array]
-    if isinstance(value, Signal) and state.tape is not None:
-        made = aten(state, "unbind", (value, 0), ("input", "dim"))
-        return list(made) if isinstance(made, list) else [made]
-    raise StopError("a loop over a tensor", state.at)
-
-
-def index(state: State, subject: Any, at: Any) -> Any:
-    """Return a part of a tensor."""
-    if isinstance(at, Unknown) and isinstance(subject, HELD) and state.tape is None:
-        return windows.of(subject, at.reason)
-    if isinstance(at, Unknown):
-        return _unknown(state, "a part of a tensor", (subject,), at.reason)
-    if isinstance(subject, HELD) and state.tape is None:
-        try:
-            whole = subject if isinstance(subject, Parameter) else None
-            return View(whole, _plain_index(at)) if whole else windows.of(subject)
-        except StopError as stop:
-            return windows.of(subject, stop.reason)
-    if isinstance(subject, Drawn):
-        try:
-            subject = fixed(subject)
-        except StopError as stop:
-            return Unknown(stop.reason)
-    steps = at if isinstance(at, tuple) else (at,)
-    if isinstance(subject, Known):
-        try:
-            return Known(np.asarray(subject.array[_plain_index(at)]))
-        except (StopError, IndexError, TypeError):
-            return Unknown("a part of an array is not known")
-    return _parts(state, subject, steps)
-
-
-def _plain_index(at: Any) -> Any:
-    found: list[Any] = []
-    for one in at if isinstance(at, tuple) else (at,):
-        if isinstance(one, Known):
-            found.append(one.array)
-        elif isinstance(one, slice):
-            if any(isinstance(e, Unknown) for e in (one.start, one.stop, one.step)):
-                raise StopError("the ends of a slice are not known")
-            found.append(one)
-        elif one is None or one is Ellipsis or isinstance(one, int | list):
-            found.append(one)
-        else:
-            raise StopError("an index is not known")
-    return tuple(found) if isinstance(at, tuple) else found[0]
-
-
-def _parts(state: State, subject: Any, steps: Sequence[Any]) -> Any:
-    """Return a part of a signal: slices, positions and new axes, one after the other."""
-    rank = len(shape(subject))
-    taken = sum(1 for s in steps if s is not None and s is not Ellipsis)
-    full: list[Any] = []
-    for step in steps:
-        full += [slice(None)] * (rank - taken) if step is Ellipsis else [step]
-    axis, value = 0, subject
-    for step in full:
-        if step is None:
-            value = aten(state, "unsqueeze", (value, axis), ("input", "dim"))
-            axis += 1
-        elif isinstance(step, slice):
-            ends = (step.start, step.stop, step.step)
-            ends = tuple(e.array.item() if isinstance(e, Known) else e for e in ends)
-            if any(e is not None and not isinstance(e, int) for e in ends):
-                return _unknown(state, "a slice", (value,), "its ends are not known")
-            if ends != (None, None, None):
-                value = aten(
-                    state, "slice", (value, axis, *(e if e is not None else d for e, d in
-                                                    zip(ends, (0, 1 << 62, 1), strict=True))),
-                    ("input", "dim", "start", "end", "step"),
-                )  # fmt: skip
-            axis += 1
-        elif isinstance(step, int) and not isinstance(step, bool):
-            value = aten(state, "select", (value, axis, step), ("input", "dim", "index"))
-        elif isinstance(step, Known | Signal):
-            if isinstance(step, Known) and step.array.ndim == 0:
-                value = aten(state, "select", (value, axis, int(step.array)), ())
-                continue
-            given = (*(None,) * axis, step)
-            return aten(state, "index", (value, given), ("input", "indices"))
-        else:
-            return _unknown(state, "a part of a tensor", (value,), "its index is not followed")
-    return value
-
-
 def _interpolate(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
     names = ("input", "size", "scale_factor", "mode", "align_corners")
     given = dict(zip(names, args, strict=False)) | dict(keywords)
     x, factor, size = given.get("input"), given.get("scale_factor"), given.get("size")
     if not isinstance(x, Signal) or x.shape is None:
-        return _unknown(state, "interpolate", (x,))
+        return ended(state, "interpolate", (x,))
     dims = len(x.shape) - 2
     mode = {"nearest": "nearest", "bilinear": "bilinear", "linear": "linear"}.get(
         given.get("mode", "nearest")
     )
     if mode is None or isinstance(factor, Unknown) or isinstance(size, Unknown):
-        return _unknown(state, "interpolate", (x,))
+        return ended(state, "interpolate", (x,))
     name = f"upsample_{mode}{dims}d"
     factors = None
     if factor is not None:

@@ -14,6 +14,9 @@ from initaudit.reading.values import UserClass
 
 _LARGEST = 4_000_000
 
+DESCRIBING = frozenset({"__doc__", "__module__", "__name__", "__qualname__", "__annotations__"})
+"""Attributes of a class that only describe it."""
+
 
 class UnitError(Exception):
     """Why a file is not read, as one line."""
@@ -24,6 +27,8 @@ class Unit:
     """One file. ``table`` maps each name at its top to the statement that gives it, the last one.
 
     ``stars`` are the imports of whole modules. ``values`` are names that were evaluated already.
+    ``twins`` are classes of one name of which a branch decides, ``patched`` the statements that
+    set what a class of the file is made of behind its body.
     """
 
     path: str
@@ -32,6 +37,8 @@ class Unit:
     stars: list[ast.ImportFrom] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     classes: dict[str, list[UserClass]] = field(default_factory=dict)
+    twins: dict[str, list[ast.ClassDef]] = field(default_factory=dict)
+    patched: dict[str, ast.stmt] = field(default_factory=dict)
 
     def site(self, node: ast.AST) -> Site:
         """Return the place of a node."""
@@ -57,7 +64,8 @@ def parse(text: str, path: str) -> Unit:
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
     except SyntaxError as error:
-        raise UnitError(f"line {error.lineno}: {error.msg}") from None
+        where = "" if error.lineno is None else f"line {error.lineno}: "
+        raise UnitError(f"{where}{error.msg}") from None
     except (ValueError, RecursionError, MemoryError):
         raise UnitError("it cannot be parsed") from None
     unit = Unit(path, tree)
@@ -70,7 +78,51 @@ def parse(text: str, path: str) -> Unit:
     for name, statement in unit.table.items():
         if isinstance(statement, ast.ClassDef):
             unit.classes.setdefault(name, []).append(UserClass(statement, unit))
+    _note(unit)
     return unit
+
+
+def _top(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run when a file is imported, those within branches too."""
+    for statement in body:
+        yield statement
+        match statement:
+            case ast.If() | ast.For() | ast.While():
+                yield from _top([*statement.body, *statement.orelse])
+            case ast.With():
+                yield from _top(statement.body)
+            case ast.Try():
+                handled = [s for handler in statement.handlers for s in handler.body]
+                yield from _top([*statement.body, *handled, *statement.orelse])
+                yield from _top(statement.finalbody)
+            case _:
+                continue
+
+
+def _note(unit: Unit) -> None:
+    """Note the classes that a branch decides of, and those that are changed behind their body."""
+    made: dict[str, list[ast.ClassDef]] = {}
+    for statement in _top(unit.tree.body):
+        if isinstance(statement, ast.ClassDef):
+            made.setdefault(statement.name, []).append(statement)
+        changed = _changed(statement)
+        if changed is not None:
+            unit.patched.setdefault(changed, statement)
+    for name, found in made.items():
+        if len(found) > 1 and any(node not in unit.tree.body for node in found):
+            unit.twins[name] = found
+    unit.patched = {name: at for name, at in unit.patched.items() if name in made}
+
+
+def _changed(statement: ast.stmt) -> str | None:
+    """Return the name whose attribute a statement sets, but for what only describes it."""
+    match statement:
+        case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=attr)]):
+            return None if attr in DESCRIBING else name
+        case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id=name), *_])):
+            return name
+        case _:
+            return None
 
 
 def _collect(unit: Unit, body: list[ast.stmt]) -> None:

@@ -13,53 +13,13 @@ from numpy.typing import NDArray
 
 from initaudit.catalogue import LayerSpec, Value
 from initaudit.network import Interval, Site, Weights
+from initaudit.reading.gaps import EndlessError, Open, StopError, Unknown, Vague
 
 if TYPE_CHECKING:
     from initaudit.reading.units import Unit
 
 Draw = Callable[[np.random.Generator, NDArray[Any] | None], NDArray[Any]]
 """Makes an array; the second argument is what was there before."""
-
-
-class Open(int):
-    """A whole number that the source leaves open; it holds one that could stand there.
-
-    ``key`` names the argument that it is, where it is one as it was given.
-    """
-
-    key: str = ""
-
-    @classmethod
-    def of(cls, value: int, key: str) -> Open:
-        """Return the number that stands for an argument."""
-        made = cls(value)
-        made.key = key
-        return made
-
-
-class Vague(float):
-    """A number computed from one that the source leaves open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A value that the source does not tell; ``key`` names what an argument of the model holds."""
-
-    reason: str
-    key: str = ""
-
-
-class StopError(Exception):
-    """Why the path ends here, as one line, and where."""
-
-    def __init__(self, reason: str, site: Site | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.site = site
-
-
-class EndlessError(StopError):
-    """The source takes too many steps: nothing is told of a model that is not followed whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,3 +277,10 @@ EMPTY = Weights("unknown", Interval.unknown(), Interval(0.0, math.inf))
 
 HELD = (Parameter, View)
 """What a parameter, or a part of one, is."""
+
+
+__all__ = [
+    "EMPTY", "HELD", "Bound", "Draw", "Drawn", "EndlessError", "Event", "External", "Function",
+    "Method", "Module", "Namespace", "Object", "Open", "Parameter", "Partial", "Scope",
+    "StopError", "Super", "Unknown", "UserClass", "Vague", "View",
+]  # fmt: skip

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from initaudit import graph
 from initaudit.network import Layer, Network
 
-RECURRENT = frozenset({"lstm", "gru", "rnn"})
-_OPENING = graph.WEIGHTED | RECURRENT | {"add", "multiply", "concat"}
+_OPENING = graph.WEIGHTED | graph.RECURRENT | {"add", "multiply", "concat"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def _carried(network: Network, source: str) -> set[str]:
 
 def _point(network: Network, layer: Layer) -> Point:
     function = graph.activation_after(network, layer.name)
-    if layer.op in RECURRENT or function is None or len(function.inputs) != 1:
+    if layer.op in graph.RECURRENT or function is None or len(function.inputs) != 1:
         return Point(layer.name, layer.name)
     return Point(function.inputs[0], function.name)
 

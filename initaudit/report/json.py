@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import SupportsFloat, SupportsIndex
 
 from initaudit.finding import (
+    Arithmetic,
     Backward,
     Finding,
     Forward,
@@ -16,7 +17,7 @@ from initaudit.finding import (
     NetworkReport,
     Report,
 )
-from initaudit.network import Law, Site, Unread
+from initaudit.network import Interval, Law, Site, Unread
 from initaudit.report import Style
 from initaudit.report.fingerprint import fingerprints
 from initaudit.source.fix.edits import SAFE
@@ -151,6 +152,7 @@ def _network(network: NetworkReport) -> Value:
         "sensitivity": _number(network.sensitivity),
         "coverage": _number(network.coverage),
         "parameters": network.parameters,
+        "arithmetic": _arithmetic(network.arithmetic),
         "stopped": [{"layer": layer, "reason": why} for layer, why in network.stopped],
         "layers": [_layer(layer) for layer in network.layers],
     }
@@ -167,7 +169,26 @@ def _layer(layer: LayerReport) -> Value:
         "forward": _forward(layer.forward),
         "backward": _backward(layer.backward),
         "apart": layer.apart,
+        "predicted": None
+        if layer.predicted is None
+        else {"second_moment": _interval(layer.predicted)},
     }
+
+
+def _arithmetic(told: Arithmetic | None) -> Value:
+    if told is None:
+        return None
+    return {
+        "forward_ratio": _interval(told.forward),
+        "backward_ratio": _interval(told.backward),
+        "chi": _interval(told.chi),
+        "depth_scale": _interval(told.depth),
+        "layers": told.layers,
+    }
+
+
+def _interval(value: Interval) -> Value:
+    return {"low": _number(value.lo), "high": _number(value.hi)}
 
 
 def _law(law: Law | None) -> Value:

@@ -13,6 +13,7 @@ from rich.text import Text
 from initaudit.finding import Finding, NetworkReport, Report
 from initaudit.network import Origin, Topology
 from initaudit.report import Style
+from initaudit.report.arithmetic import sentence
 from initaudit.report.blocks import (
     assumption_lines,
     finding_block,
@@ -133,7 +134,7 @@ def _network(
     return [
         _title(network, findings, style, console),
         _checklist(answers(network, here), style, console),
-        _layers(table, style, console),
+        _layers(table, style, console) + _arithmetic(network, console),
         *(finding_block(f, style, console) for f in findings),
         assumption_lines(network, style, console),
         left_lines(network, style, console),
@@ -146,6 +147,11 @@ def _layers(table: Sequence[Row], style: Style, console: Console) -> list[Text]:
     drawn = legend(table)
     explained = wrapped(Text(drawn, style="dim"), console, lead=Text("bars: ", style="dim"))
     return layer_table(table, style, console.width) + (explained if drawn else [])
+
+
+def _arithmetic(network: NetworkReport, console: Console) -> list[Text]:
+    told = sentence(network)
+    return wrapped(told, console, lead=Text("arithmetic: ", style="dim")) if told else []
 
 
 def _title(

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from initaudit.finding import LayerReport
 from initaudit.report import Style
+from initaudit.report.arithmetic import predicted_std
 from initaudit.report.bars import Scale, bar, scale
 from initaudit.report.rows import Gap, Row, cut
 from initaudit.report.wording import count, end_cut, name, number, percent, shape, short_name
@@ -35,7 +36,7 @@ _WHOLE = 20
 # Under this width numbers have two significant digits, which leaves room for the bars.
 _THREE_DIGITS = 60
 # What a narrow terminal loses, first to last; names and bars stay.
-_DROPPED = ("law", "operation", "activation", "rank", "gain")
+_DROPPED = ("law", "predicted", "operation", "activation", "rank", "gain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class _Column:
 def layer_table(rows: Sequence[Row], style: Style, width: int) -> list[Text]:
     """Return the lines of the table: a header, then rows and gaps.
 
-    The standard deviations are of the layer's own output, before its activation; the rank is of
-    what the layer hands on, after it, which is what the rules judge.
+    The standard deviations are of the layer's own output, before its activation, by arithmetic and
+    as measured; the rank is of what the layer hands on, after it, which is what the rules judge.
     """
     shown = list(rows) if style.verbose else list(cut(rows))
     kept = [item for item in shown if isinstance(item, Row)]
@@ -105,6 +106,13 @@ def _columns(rows: Sequence[Row], kept: Sequence[Row], style: Style, width: int)
         _Column("law", "looks like", tuple(_law(r.layer, style) for r in kept), 18),
         _Column(
             "gain", "gain", tuple(number(r.layer.gain, digits) for r in kept), _WHOLE, right=True
+        ),
+        _Column(
+            "predicted",
+            "by arithmetic",
+            tuple(predicted_std(r.layer, digits) for r in kept),
+            _WHOLE,
+            right=True,
         ),
         _measure("output", "output std", _forward, rows, kept, "cyan", digits),
         _measure("gradient", "gradient std", _backward, rows, kept, "magenta", digits),

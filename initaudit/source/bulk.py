@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from initaudit.catalogue import LayerSpec
-from initaudit.source.draws import Draw
+from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
 from initaudit.source.later import chained
 from initaudit.source.module import Function, arguments
@@ -19,6 +19,7 @@ from initaudit.source.traits import last_word
 
 _OPTION = re.compile(r"scheme|init|mode|method|kind|type")
 _ALIKE = re.compile(r"zero|const|one|same", re.IGNORECASE)
+_DISPATCHED = frozenset({"_init_weights", "init_weights", "_init_weight", "init_weight"})
 _WEIGHTS = frozenset({"weight", "kernel", "w"})
 
 
@@ -61,9 +62,28 @@ def _bulk_draws(file: File) -> list[Bulk]:
         specs = [spec for spec in specs if spec.op in WEIGHTED]
         if not specs or chained(file, draw) or _written_later(file, draw):
             continue
+        if _given_one(file, draw.function, name):
+            continue
         count, wide = _built(file, specs)
         found.append(Bulk(draw, kinds, count, wide, _random_bias(file, draw, specs)))
     return found
+
+
+def _given_one(file: File, function: Function, name: str) -> bool:
+    """Return whether a function is handed single layers, not every module in turn.
+
+    ``self._zero_init(self.last)``, where nothing applies it. A method that nothing in its file
+    applies or calls may be for a part alone, unless a framework calls it by its name.
+    """
+    if not any(a.arg == name for a in arguments(function)):
+        return False
+    if re.search(rf"apply\w*\([^\n]*\b{function.name}\b", file.module.text):
+        return False
+    calls = file.module.calls_by_word.get(function.name, ())
+    if calls:
+        return all(call.args and len(dotted(call.args[0])) > 1 for call in calls)
+    owner = file.class_of(function.body[0])
+    return owner is not None and function.name not in _DISPATCHED
 
 
 def _handed(file: File, function: Function, node: ast.AST, name: str) -> bool:
@@ -183,20 +203,21 @@ def _repeats(node: ast.AST) -> bool:
     return isinstance(node, ast.For | ast.ListComp | ast.GeneratorExp)
 
 
+def parameter_loop(file: File, draw: Draw, methods: Collection[str]) -> ast.For | None:
+    """Return the innermost loop around a draw if it runs over what one of some methods gives."""
+    loop = next((a for a in file.module.around(draw.node) if isinstance(a, ast.For)), None)
+    over = loop.iter if loop is not None and isinstance(loop.iter, ast.Call) else None
+    named = over is not None and isinstance(over.func, ast.Attribute) and over.func.attr
+    return loop if named in methods else None
+
+
 def over_parameters(file: File) -> Iterator[Draw]:
     """Yield draws that fill every parameter of a module, or every one of two axes or more."""
     for draw in file.draws:
         if len(draw.path) != 1 or draw.function is None or "init" not in draw.function.name:
             continue
-        loop = next((a for a in file.module.around(draw.node) if isinstance(a, ast.For)), None)
+        loop = parameter_loop(file, draw, {"parameters"})
         if loop is None or not _is(loop.target, draw.path[0]):
-            continue
-        over = loop.iter
-        if not (
-            isinstance(over, ast.Call)
-            and isinstance(over.func, ast.Attribute)
-            and over.func.attr == "parameters"
-        ):
             continue
         tests = [a for a in file.module.around(draw.node) if isinstance(a, ast.If)]
         if all("dim()" in ast.unparse(t.test) and not t.orelse for t in tests):

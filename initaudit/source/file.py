@@ -101,9 +101,10 @@ class File:
 
     @cached_property
     def is_test(self) -> bool:
-        """Whether the file's name says that it holds tests."""
-        name = self.module.path.replace("\\", "/").rpartition("/")[2]
-        return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
+        """Whether the name of the file, or of its folder, says that it holds tests."""
+        *above, name = self.module.path.replace("\\", "/").split("/")
+        named = name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
+        return named or above[-1:] == ["tests"]
 
     @cached_property
     def drawing(self) -> frozenset[Function]:

@@ -17,6 +17,7 @@ _COUNT = re.compile(
 )
 _POSITIONS = re.compile(
     r"^(?:seq|sequence|context|max|source|target)_?len(?:gth)?$|^(?:block|context|window)_size$"
+    r"|^(?:n|num)_?(?:nodes?|relations?|entit(?:y|ies)|users?|items?|words?|types?)$|^n?_?vocab"
     r"|^max_(?:seq|sequence|position|pos)\w*$|^(?:n|num)_(?:positions|patches|tokens|frames)$"
 )
 _EXTENTS = frozenset({"shape", "size", "dims"})
@@ -49,7 +50,7 @@ def between_counts(node: ast.expr) -> bool:
 
 
 def by_position(node: ast.expr) -> bool:
-    """Return whether an extent of an array that is made counts positions: it is their table."""
+    """Return whether an extent of an array counts positions, words or nodes: it is their table."""
     return any(
         _POSITIONS.search(name)
         for call in ast.walk(node)

@@ -39,6 +39,7 @@ def test_a_default_initialiser_that_a_string_names_agrees_with_the_layer(name: s
         ("torch.nn.Conv2d", (8, 6, UNKNOWN), {}, "weight", (6, 8, None, None)),
         ("torch.nn.Conv2d", (8, 6, 3), {"groups": UNKNOWN}, "weight", (6, None, 3, 3)),
         ("torch.nn.ConvTranspose1d", (8, 6, 3), {"groups": 2}, "weight", (8, 3, 3)),
+        ("torch.nn.ConvTranspose1d", (8, 6, 3), {"groups": 2}, "bias", (6,)),
         ("torch.nn.LSTM", (3, 5), {}, "weight_ih_l0", (20, 3)),
         ("torch.nn.GRU", (3, 5), {}, "weight_hh_l0", (15, 5)),
         ("torch.nn.LayerNorm", ((5,),), {}, "weight", (5,)),

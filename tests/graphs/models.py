@@ -227,6 +227,16 @@ def _llama() -> nn.Module:
     return Only(LlamaForCausalLM(config), use_cache=False)
 
 
+def _phi3() -> nn.Module:
+    """All of a head is turned, so that what is left of it is a slice of no positions."""
+    from transformers import Phi3Config, Phi3ForCausalLM
+
+    config = Phi3Config(vocab_size=TOKENS, hidden_size=16, intermediate_size=40, pad_token_id=0,
+                        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                        max_position_embeddings=64)  # fmt: skip
+    return Only(Phi3ForCausalLM(config), use_cache=False)
+
+
 def _t5() -> nn.Module:
     from transformers import T5Config, T5EncoderModel
 
@@ -254,6 +264,7 @@ MODELS: Mapping[str, tuple[Callable[[], nn.Module], Callable[[], torch.Tensor]]]
     "bert": (_bert, _ids),
     "vit": (_vit, lambda: _floats(3, 16, 16)),
     "llama": (_llama, _ids),
+    "phi3": (_phi3, _ids),
     "t5": (_t5, _ids),
 }
 

@@ -18,12 +18,13 @@ NORMED = ("lenet", "resnet", "mobile")
 
 NAMES = (
     "mlp", "lenet", "resnet", "mobile", "unet", "lstm", "encoder",
-    "gpt2", "bert", "vit", "llama", "t5",
+    "gpt2", "bert", "vit", "llama", "phi3", "t5",
 )  # fmt: skip
 NOT_EXPORTED = {
     ("t5", "dynamo"): "torch cannot export it: an operator is missing in its own decomposition",
     ("gpt2", "legacy"): "torch's old exporter has no aten::diff",
     ("llama", "legacy"): "torch's old exporter has no aten::diff",
+    ("phi3", "legacy"): "torch's old exporter has no aten::diff",
 }
 
 pytestmark = [

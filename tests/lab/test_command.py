@@ -15,7 +15,7 @@ import pytest
 from rich.cells import cell_len
 from safetensors.numpy import save_file
 
-from initaudit.lab import experiments
+from initaudit.lab import experiments, png, svg
 from initaudit.lab.nets import opened, stack
 from initaudit.lab.settings import Settings
 from initaudit.lab.sweep import SENSIBLE, ranked, redrawn
@@ -99,6 +99,35 @@ def test_all_makes_one_page_in_two_core_minutes(tmp_path: Path) -> None:
     assert 'class="no"' not in text
 
 
+def test_pictures_are_written_as_png(capsys: Capsys, tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py")
+    if not png._writes():
+        pytest.skip("no font to write with")
+    path = tmp_path / "pictures.png"
+    ran = run(capsys, "lab", "zero", "--output-file", path)
+    assert (ran.code, ran.out) == (0, "")
+    made = path.read_bytes()
+    assert made.startswith(b"\x89PNG\r\n\x1a\n")
+    assert int.from_bytes(made[16:20], "big") == svg.WIDTH * png.ZOOM
+
+
+def test_a_png_has_the_colours_of_the_light_theme_in_it() -> None:
+    told = png.plain(svg.STYLE)
+    assert "var(" not in told
+    assert "#0072b2" in told
+    assert "prefers-color-scheme" not in told
+
+
+def test_without_resvg_a_png_is_refused_with_what_to_install(
+    capsys: Capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    ran = run(capsys, "lab", "zero", "--output-file", tmp_path / "pictures.png")
+    assert ran.code == 2
+    assert "pip install 'initaudit[lab]'" in " ".join(ran.err.split())
+    assert not (tmp_path / "pictures.png").exists()
+
+
 def test_pictures_are_written_as_svg(capsys: Capsys, tmp_path: Path) -> None:
     path = tmp_path / "pictures.svg"
     assert run(capsys, "lab", "constant", "--steps", "20", "--output-file", path).code == 0
@@ -118,7 +147,8 @@ def test_text_is_written_to_a_file(capsys: Capsys, tmp_path: Path) -> None:
     [
         (("nope",), "No such command 'nope'"),
         (("zero", "--init", "hee"), "did you mean he?"),
-        (("zero", "--output-file", "lab.pdf"), "must end in one of .html, .svg, .txt"),
+        (("zero", "--activation", "rleu"), "Did you mean relu?"),
+        (("zero", "--output-file", "lab.pdf"), "must end in one of .html, .svg, .png, .txt"),
         (("--all", "zero"), "leave the command out"),
         (("--seed", "2", "zero"), "behind zero"),
         (("--output-file", "lab.html"), "goes with --all"),

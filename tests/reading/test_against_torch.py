@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from initaudit.checkpoint import reading as stored_reading
-from initaudit.reading import model
+from initaudit.reading import passing
 from initaudit.replica.run import run
 from tests.declared import classes, followed, ids, module, read
 
@@ -101,11 +101,11 @@ def test_the_spread_of_each_layer_is_within_a_fifth_over_twenty_seeds(
             if "Dropout" in type(inner).__name__:
                 inner.eval()
         net(x)
-    plan, _ = model.planned(made, model.follow(made, model.declared(made, 0)[1],
+    plan, _ = passing.planned(made, passing.follow(made, passing.declared(made, 0)[1],
                                                reading.entries[0].shape))  # fmt: skip
     predicted: dict[str, list[float]] = {}
     for seed in range(SEEDS):
-        realised, _ = model.declared(made, seed)
+        realised, _ = passing.declared(made, seed)
         tensors = [realised.stored(key, made.path) for key in made.parameters]
         arrays = {t.name: stored_reading.array(t) for t in tensors}
         arrays |= plan.computed

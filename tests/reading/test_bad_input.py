@@ -73,6 +73,36 @@ class Net(Base, nn.Module):
 """,
         "the base Base of Net is not known",
     ),
+    "a base that is nobody's": (
+        "from elsewhere import Base\n" + NET.replace("(nn.Module)", "(Base)"),
+        "the base Base of Net is not known",
+    ),
+    "a forward pass that calls itself": (
+        NET.replace("return self.fc2(F", "return self.forward(self.fc1(x))\n        return (F"),
+        "forward calls itself",
+    ),
+    "a module that is its own part": (
+        NET.replace("self.fc2 = nn.Linear(16, 4)", "self.fc2 = self"),
+        "forward calls itself",
+    ),
+    "a metaclass": (
+        "class Zeroed(type):\n    pass\n"
+        + NET.replace("(nn.Module)", "(nn.Module, metaclass=Zeroed)"),
+        "the metaclass Zeroed of Net may change it",
+    ),
+    "a decorator that changes the class": (
+        "def zeroed(cls):\n    cls.__init__ = None\n    return cls\n\n@zeroed" + NET,
+        "the decorator zeroed of Net may change it",
+    ),
+    "a method set from outside": (
+        NET + "\ndef other(self, x):\n    return x\n\nNet.forward = other\n",
+        "Net is changed behind its body",
+    ),
+    "two classes of one name, of which a branch decides": (
+        "try:\n    import fast\n" + NET.replace("\n", "\n    ")
+        + "\nexcept ImportError:\n" + NET.replace("\n", "\n    ").replace("16, 4", "16, 5"),
+        "several classes named Net (lines 8, 19), and a branch decides which",
+    ),
     "code made while it runs": (
         """
 class Net(nn.Module):
@@ -160,7 +190,9 @@ def test_what_cannot_be_followed_is_told_in_one_line_with_its_place(
     [
         ("net.py:Nett", "did you mean Net?"),
         ("nett.py:Net", "no such file"),
-        ("net.py:Net.fc1", "no such file"),
+        ("net.py:Net.fc1", "has no model class Net.fc1: did you mean Net?"),
+        (".", "is a folder"),
+        ("nulls.py:Net", "cannot be read: source code"),
         ("twice.py:Net", "2 classes named Net"),
         ("plain.py:Net", "no module of a framework"),
         ("plain.py", "has no model class"),
@@ -172,6 +204,7 @@ def test_a_model_that_is_not_there_is_misuse(named: str, said: str, tmp_path: Pa
     written(tmp_path, NET + NET, "twice.py")
     written(tmp_path, "class Net:\n    pass\n", "plain.py")
     written(tmp_path, "class Net(\n", "broken.py")
+    (tmp_path / "nulls.py").write_bytes(b"\0")
     result = audit("--model", str(tmp_path / named))
     assert result.code == 2
     assert said in " ".join(result.out.split())
@@ -198,6 +231,44 @@ def arrays(seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     shapes = {"fc1.weight": (16, 16), "fc1.bias": (16,), "fc2.weight": (4, 16), "fc2.bias": (4,)}
     return {k: rng.uniform(-0.25, 0.25, s).astype(np.float32) for k, s in shapes.items()}
+
+
+HARMLESS = {
+    "a decorator that registers": "KNOWN = []\ndef known(cls):\n    KNOWN.append(cls)\n"
+    "    cls.__doc__ = 'x'\n    return cls\n\n@known" + NET,
+    "an abstract class": "import abc\n" + NET.replace("Module)", "Module, metaclass=abc.ABCMeta)"),
+    "a description set from outside": NET + "\nNet.__doc__ = 'a network'\n",
+    "the last of two classes": NET.replace("16, 4", "16, 5") + "\nclass Other:\n    pass\n",
+}
+
+
+@pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
+def test_what_changes_no_class_is_no_doubt(text: str, tmp_path: Path) -> None:
+    options = Options()
+    report = audit_declared(f"{written(tmp_path, text)}:Net", options, rules_for(options))
+    assert not report.unread
+    assert report.networks[0].coverage == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (NET + "\nNet.forward = print\n", "not laid beside it: Net is changed behind its body"),
+        (
+            ahead("if FLAG:", "    nn.init.zeros_(self.fc1.weight)", of=SECOND),
+            "is not certain, and not compared: a branch is not decided",
+        ),
+    ],
+)
+def test_a_checkpoint_is_not_held_against_what_is_not_certain(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    stored = tmp_path / "model.safetensors"
+    save_file({**arrays(), "fc1.weight": np.zeros((16, 16), np.float32)}, stored)
+    result = audit(str(stored), "--model", f"{written(tmp_path, text)}:Net")
+    assert result.code == 2
+    assert said in " ".join(result.out.split())
+    assert "IA304" not in result.out
 
 
 def test_what_only_one_side_has_is_told_by_name(tmp_path: Path) -> None:

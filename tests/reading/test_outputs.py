@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from initaudit.checkpoint import reading as stored_reading
 from initaudit.checkpoint.stored import Stored
-from initaudit.reading import matching, model
+from initaudit.reading import choosing, matching, model, passing
 from initaudit.reading.realising import Realised
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
@@ -39,9 +39,9 @@ def stored(name: str, array: NDArray[Any]) -> Stored:
 def output(path: Path, name: str, arrays: Arrays, x: NDArray[Any]) -> NDArray[Any]:
     """Return what the network of a source gives with arrays that a framework made."""
     files = Files()
-    cls = model.find(State(files, catalogue()), model.unit_of(files, path), name)
+    cls = choosing.find(State(files, catalogue()), choosing.unit_of(files, path), name)
     made = model.read(files, catalogue(), cls)
-    model.grow(made, x.shape[1:])
+    passing.grow(made, x.shape[1:])
     match = matching.match(made.parameters, made.aliases, {k: a.shape for k, a in arrays.items()})
     assert not match.missing
     assert not match.unequal
@@ -50,9 +50,9 @@ def output(path: Path, name: str, arrays: Arrays, x: NDArray[Any]) -> NDArray[An
     def of(parameter: Parameter) -> Stored:
         return held[parameter.name]
 
-    reading = model.follow(made, of, x.shape[1:])
+    reading = passing.follow(made, of, x.shape[1:])
     assert not reading.stopped
-    plan, _ = model.planned(made, reading)
+    plan, _ = passing.planned(made, reading)
     numbers = {k: stored_reading.array(s) for k, s in held.items()} | dict(plan.computed)
     network = plan.network(())
     entering = {layer.name: x for layer in network.layers if layer.op == "input"}
@@ -65,9 +65,9 @@ def output(path: Path, name: str, arrays: Arrays, x: NDArray[Any]) -> NDArray[An
 def same_starts(path: Path, name: str, arrays: Arrays, shape: tuple[int, ...]) -> None:
     """Compare the spread of each array with that of one drawn from the source."""
     files = Files()
-    cls = model.find(State(files, catalogue()), model.unit_of(files, path), name)
+    cls = choosing.find(State(files, catalogue()), choosing.unit_of(files, path), name)
     made = model.read(files, catalogue(), cls)
-    model.grow(made, shape)
+    passing.grow(made, shape)
     match = matching.match(made.parameters, made.aliases, {k: a.shape for k, a in arrays.items()})
     realised = Realised(made.parameters)
     for own, other in match.names.items():

@@ -15,7 +15,7 @@ from initaudit.checkpoint.spatial import STEPS
 from initaudit.finding import Report
 from initaudit.network import Interval
 from initaudit.options import Options, rules_for
-from initaudit.reading import model, predicting
+from initaudit.reading import choosing, model, passing, predicting
 from initaudit.reading.realising import Realised, live
 from initaudit.reading.state import State
 from initaudit.reading.units import Files
@@ -32,7 +32,7 @@ def read(tmp_path: Path, text: str, name: str = "Net", **files: str) -> model.Mo
     file = tmp_path / "net.py"
     file.write_text(HEAD + text)
     found = Files()
-    cls = model.find(State(found, catalogue()), model.unit_of(found, file), name)
+    cls = choosing.find(State(found, catalogue()), choosing.unit_of(found, file), name)
     return model.read(found, catalogue(), cls)
 
 
@@ -134,7 +134,7 @@ class Block(nn.Module):
     assert list(made.parameters)[:2] == ["blocks.0.fc.weight", "blocks.0.fc.bias"]
     assert made.parameters["last.fc.weight"].shape == (12, 12)
     assert Path(made.parameters["last.fc.weight"].site.path).name == "blocks.py"
-    reading = model.follow(made, model.declared(made, 0)[1])
+    reading = passing.follow(made, passing.declared(made, 0)[1])
     assert not reading.stopped
     assert reading.placed == 3
 
@@ -212,7 +212,7 @@ def test_twenty_plain_layers_at_the_default_vanish_and_the_line_is_cited(
 
 def test_arithmetic_bounds_what_the_replica_measures(tmp_path: Path) -> None:
     made = read(tmp_path, DEEP.format(argument="width=64"))
-    plan, _ = model.planned(made, model.follow(made, model.declared(made, 0)[1]))
+    plan, _ = passing.planned(made, passing.follow(made, passing.declared(made, 0)[1]))
     told = predicting.predict(plan.network(()), made.parameters)
     assert told is not None
     report = declared(tmp_path / "net.py", seed=1)
@@ -326,8 +326,8 @@ class Net(nn.Module):
         return self.b(x)
 """,
     )
-    reading = model.follow(made, model.declared(made, 0)[1])
-    ops = [x.op for x in model.planned(made, reading)[0].network(()).layers]
+    reading = passing.follow(made, passing.declared(made, 0)[1])
+    ops = [x.op for x in passing.planned(made, reading)[0].network(()).layers]
     assert ops == ["input", "linear", "scale", "activation", "linear"]
 
 
@@ -377,8 +377,8 @@ class Net(nn.Module):
         return self.b({change}) + kept
 """,
     )
-    reading = model.follow(made, model.declared(made, 0)[1])
-    network = model.planned(made, reading)[0].network(())
+    reading = passing.follow(made, passing.declared(made, 0)[1])
+    network = passing.planned(made, reading)[0].network(())
     last = network.layers[-1]
     assert last.op == "add"
     assert set(last.inputs) == {"b", read_by_add}
@@ -402,7 +402,7 @@ class Net(nn.Module):
         return self.fc(self.lstm(self.embedding(tokens))[0])
 """,
     )
-    plan, _ = model.planned(made, model.follow(made, model.declared(made, 0)[1]))
+    plan, _ = passing.planned(made, passing.follow(made, passing.declared(made, 0)[1]))
     (entry,) = [layer for layer in plan.network(()).layers if layer.op == "input"]
     assert entry.attributes["shape"] == (STEPS,)
     report = declared(tmp_path / "net.py", probe=False)

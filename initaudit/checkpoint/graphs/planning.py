@@ -10,6 +10,7 @@ from initaudit.checkpoint.graphs.fuse import Steps
 from initaudit.checkpoint.graphs.naming import named
 from initaudit.checkpoint.graphs.roles import roles
 from initaudit.checkpoint.graphs.steps import Part, Step
+from initaudit.checkpoint.memory import from_mapping
 from initaudit.checkpoint.stored import FLOATS, Plan
 from initaudit.network import (
     Assumption,
@@ -56,9 +57,9 @@ def planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
             apart=_apart(layers, tensors),
         )
 
-    held = {part.key for n in order for part in b.steps[n].parts}
-    copies = tuple(copy for key, copy in b.copies.items() if key in held)
-    return Plan(network, dict(b.computed), axes, copies=copies)
+    held = b.copies & {part.key for n in order for part in b.steps[n].parts}
+    copies = from_mapping({key: b.computed[key] for key in b.computed if key in held}, path)
+    return Plan(network, dict(b.computed), axes, copies=copies.arrays)
 
 
 def _told(operator: str, count: int) -> str:

@@ -41,6 +41,7 @@ def cut(b: Builder, x: Value, axis: int, start: int, stop: int, step: int = 1) -
         raise UnsupportedError(f"it takes {len(chosen)} positions by steps of {chosen.step}")
     out = (*shape[:axis], len(chosen), *shape[axis + 1 :])
     if not chosen:
+        # What no rotation leaves over, say: joined to something, it adds nothing.
         return Known(np.zeros(out, np.float32))
     attributes = {"start": chosen.start, "stop": min(chosen.stop, extent), "axis": x.axis(axis)}
     if chosen.step != 1:

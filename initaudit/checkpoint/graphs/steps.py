@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Value, Weight
-from initaudit.checkpoint.held import held
-from initaudit.checkpoint.stored import Stored
 from initaudit.network import Attribute
 
 FAR = 1e30
@@ -55,7 +53,7 @@ class Builder:
     ``unknown`` counts the nodes of each operator that is not known, with a reason. ``samples`` is
     the extent that shapes of the graph have for the samples while it is read. ``notes`` are
     what was assumed. ``copies`` are
-    the computed arrays that are weights in another order than the file's, to be measured.
+    the names of computed arrays that are weights in another order than the file's, to be measured.
     """
 
     steps: dict[int, Step] = field(default_factory=dict)
@@ -63,7 +61,7 @@ class Builder:
     unknown: dict[str, int] = field(default_factory=dict)
     samples: int = 1
     notes: list[str] = field(default_factory=list)
-    copies: dict[str, Stored] = field(default_factory=dict)
+    copies: set[str] = field(default_factory=set)
     scope: str = ""
     stem: str = ""
     next: int = 0
@@ -115,7 +113,7 @@ class Builder:
             key = f"{source.stored.name}[{index}]"
             self.computed[key] = self.computed.pop(made.key)
             made = Part(role, key, array.shape, source.stored.name)
-        self.copies[made.key] = held(made.key, array, "")
+        self.copies.add(made.key)
         return made
 
     def anchor(self) -> Signal:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from initaudit.finding import Finding, LayerReport, NetworkReport
+from initaudit.report.arithmetic import predicted_std
 from initaudit.report.checklist import answers
 from initaudit.report.html.escaping import shown
 from initaudit.report.html.histograms import histograms
@@ -15,10 +16,12 @@ from initaudit.report.plain import one_line
 from initaudit.report.wording import number
 from initaudit.rulebook import Severity
 
+_PREDICTED = "std by arithmetic"
 _COLUMNS = (
     ("layer", True), ("operation", True), ("shape", True), ("initialiser", True), ("gain", False),
-    ("std", False), ("saturated", False), ("dead", False), ("effective rank", False),
-    ("gradient std", False), ("weight gradient", False), ("finding", True),
+    (_PREDICTED, False), ("std", False), ("saturated", False), ("dead", False),
+    ("effective rank", False), ("gradient std", False), ("weight gradient", False),
+    ("finding", True),
 )  # fmt: skip
 
 
@@ -89,11 +92,16 @@ def _checklist(network: NetworkReport, findings: Sequence[Finding]) -> str:
 
 def _table(network: NetworkReport, findings: Sequence[Finding], at: int) -> str:
     worst = worst_by_layer(findings)
+    by_laws = any(predicted_std(x) for x in network.layers)
     head = "".join(
         f'<th scope="col"{" class=text" if text else ""}><button type="button">{name}</button></th>'
         for name, text in _COLUMNS
+        if by_laws or name != _PREDICTED
     )
-    rows = "".join(_row(x, worst.get(x.name), f"n{at}l{i}") for i, x in enumerate(network.layers))
+    rows = "".join(
+        _row(x, worst.get(x.name), f"n{at}l{i}", by_laws=by_laws)
+        for i, x in enumerate(network.layers)
+    )
     name = f"filter{at}"
     return (
         f'<h3>Layers</h3><p class="filter"><label for="{name}">Filter </label>'
@@ -105,7 +113,7 @@ def _table(network: NetworkReport, findings: Sequence[Finding], at: int) -> str:
     )
 
 
-def _row(layer: LayerReport, worst: Severity | None, link: str) -> str:
+def _row(layer: LayerReport, worst: Severity | None, link: str, *, by_laws: bool) -> str:
     forward, backward = layer.forward, layer.backward
     shape = "\N{MULTIPLICATION SIGN}".join("?" if n is None else str(n) for n in layer.shape)
     kind = worst.name.lower() if worst is not None else ""
@@ -122,10 +130,20 @@ def _row(layer: LayerReport, worst: Severity | None, link: str) -> str:
         backward.std if backward else None,
         backward.weight_grad_std if backward else None,
     )
-    cells += [_cell(value) for value in numbers]
+    found = [_cell(value) for value in numbers]
+    if by_laws:
+        found.insert(1, _predicted(layer))
+    cells += found
     badge = f'<span class="badge {kind}">{kind}</span>' if kind else ""
     apart = f'<span class="soft">{shown(layer.apart)}</span>' if layer.apart else ""
     return f'<tr id="{link}">{"".join(cells)}<td class="text">{badge} {apart}</td></tr>'
+
+
+def _predicted(layer: LayerReport) -> str:
+    shown_as = predicted_std(layer)
+    high = layer.predicted.hi if layer.predicted is not None and shown_as else math.inf
+    sort = f"{math.sqrt(high):.9g}" if math.isfinite(high) else ""
+    return f'<td data-v="{sort}">{shown(shown_as)}</td>'
 
 
 def _cell(value: float | None) -> str:

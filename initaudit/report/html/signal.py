@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from initaudit.finding import NetworkReport
+from initaudit.report.arithmetic import sentence
 from initaudit.report.html.svg import Line, Point, plot
 from initaudit.report.plain import one_line
 from initaudit.report.wording import number
@@ -41,6 +42,7 @@ def signal_plot(network: NetworkReport, at: int) -> str:
         return ""
     ratios = (("signal", network.forward_ratio), ("gradient", network.backward_ratio))
     told = ", ".join(f"{what} power x{number(v)}" for what, v in ratios if v is not None)
+    by_laws = sentence(network)
     keys = (
         '<span><span class="key key0"></span>activations</span>'
         '<span><span class="key key1"></span>gradients</span>'
@@ -55,7 +57,8 @@ def signal_plot(network: NetworkReport, at: int) -> str:
     )
     return (
         f"<h3>Signal through the network</h3><p>Standard deviation, log scale."
-        f"{f' From end to end: {told}.' if told else ''}{along}</p>"
+        f"{f' From end to end: {told}.' if told else ''}{along}"
+        f"{f' By arithmetic, from the declared laws alone: {by_laws}.' if by_laws else ''}</p>"
         f'<p class="keys">{keys}</p><div class="scroll plot">{drawn}</div>'
         '<p class="readout" role="status"><span class="soft">Point at a layer for its numbers; '
         "click, or walk with the arrow keys and press Enter, to go to its row.</span></p>"

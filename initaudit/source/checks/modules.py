@@ -28,7 +28,11 @@ _FORWARD = {
     "nnx": "__call__", "equinox": "__call__",
 }  # fmt: skip
 _BUILDING = re.compile(r"is_initiali|initiali[sz]ed|built|hasattr|lazy|cache", re.IGNORECASE)
-_SHARING = re.compile(r"shar|(?:^|_)tie|tied|tying|recurr|reus|same", re.IGNORECASE)
+_SHARING = re.compile(r"shar|(?:^|[_.\s])tie|tied|tying|recurr|reus|same", re.IGNORECASE)
+
+
+# What is made there is trained there.
+_TRAINING = re.compile(r"\.parameters\(\)|\boptim\w*\.|\.backward\(\)")
 
 
 @check("IA404", "draw")
@@ -117,6 +121,8 @@ def _is_call_of_method(call: ast.Call) -> bool:
 
 def _kept(file: File, call: ast.Call, owner: Class, method: Function) -> bool:
     """Return whether the layer is made once only, or filled from elsewhere."""
+    if _TRAINING.search(file.module.written(method.body)):
+        return True
     names = _results(file, call)
     on_self = [n for n in names if n[:1] == ("self",) and len(n) > 1]
     around = [
@@ -315,6 +321,9 @@ def _callee(file: File, expr: ast.expr) -> str:
 def _shared_on_purpose(file: File, node: ast.AST, elements: list[ast.expr]) -> bool:
     """Return whether a name around says that the weights are to be shared."""
     words = [n.id for e in elements for n in [e] if isinstance(n, ast.Name)]
+    places = [getattr(node, "lineno", 0), *(_value(file, e).lineno for e in elements)]
+    words += [line for at in places for line in file.module.lines[max(at - 3, 0) : at]
+              if line.lstrip().startswith("#")]  # fmt: skip
     for around in file.module.around(node):
         if isinstance(around, ast.If | ast.IfExp):
             words.append(ast.unparse(around.test))

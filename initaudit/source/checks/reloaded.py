@@ -28,7 +28,9 @@ def pretrained_then_reinit(subject: File, limits: Limits) -> Iterator[Hit]:
             if held[: len(sweep.root)] != sweep.root or load.lineno >= sweep.node.lineno:
                 continue
             write = _redraws(subject, sweep, vision=vision)
-            if write is None or not governs(subject, sweep.node, load):
+            if write is None or (_another(load, held, sweep) and not _of_all_kinds(subject, sweep)):
+                continue
+            if not governs(subject, sweep.node, load):
                 continue
             if _replaced(subject, held, load, sweep.node):
                 continue
@@ -88,6 +90,19 @@ def _redraws(file: File, sweep: Sweep, *, vision: bool) -> Write | None:
         if write.certain and write.role == "weight" and reaches:
             return write
     return None
+
+
+def _another(load: ast.Call, held: tuple[str, ...], sweep: Sweep) -> bool:
+    """Return whether a state is loaded into a part, of which it is not known what it holds."""
+    method = load.func.attr if isinstance(load.func, ast.Attribute) else ""
+    return method == "load_state_dict" and len(held) > len(sweep.root)
+
+
+def _of_all_kinds(file: File, sweep: Sweep) -> bool:
+    """Return whether a pass draws linear layers and convolutions anew: any network has one."""
+    specs = [file.catalogue.layer(kind) for write in sweep.writes for kind in write.kinds]
+    ops = {spec.op for spec in specs if spec is not None}
+    return {"linear", "conv"} <= ops or any(not write.kinds for write in sweep.writes)
 
 
 def _replaced(

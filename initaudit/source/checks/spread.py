@@ -12,7 +12,7 @@ from initaudit.claims import Hit, Limits, check
 from initaudit.network import Weights
 from initaudit.rulebook import Confidence
 from initaudit.source import initial
-from initaudit.source.bulk import bulk_draws, over_parameters
+from initaudit.source.bulk import bulk_draws, over_parameters, parameter_loop
 from initaudit.source.checks.chains import label_of
 from initaudit.source.classes import Class
 from initaudit.source.draws import Draw
@@ -181,12 +181,24 @@ def _of_classes(file: File) -> Iterator[Spread]:
             # A class with no framework's base is a network where its arrays are called weights.
             starts = {k: s for k, s in starts.items() if initial.NAMED.match(label_of(s))}
         bare = {k: s for k, s in starts.items() if s.op == "" and not _is_table(label_of(s))}
+        if bare and _fills_all(file, owner):
+            bare = {}
         used = operands(file, [m.body for m in owner.methods.values()], bare) if bare else set()
         for key, start in starts.items():
             if start.weights is None or not _said(start):
                 continue
             if key in used or (start.op and not _selects(file, owner)):
                 yield _spread(start)
+
+
+def _fills_all(file: File, owner: Class) -> bool:
+    """Return whether a class fills all its parameters in a loop, whatever they started as."""
+    return any(
+        draw.owner is owner.node
+        and len(draw.path) == 1
+        and parameter_loop(file, draw, {"parameters", "named_parameters"}) is not None
+        for draw in file.draws
+    )
 
 
 def _selects(file: File, owner: Class) -> bool:
@@ -207,8 +219,16 @@ def _of_scopes(file: File) -> Iterator[Spread]:
         bodies.append(file.module.tree.body)
         used = operands(file, bodies, bare)
         for key, start in bare.items():
-            if key in used and start.weights is not None and _said(start):
+            sampled = _is_sample(file, start)
+            if key in used and start.weights is not None and _said(start) and not sampled:
                 yield _spread(start)
+
+
+def _is_sample(file: File, start: Start) -> bool:
+    """Return whether an array of TensorFlow is no variable, which alone can be trained."""
+    call = start.node
+    name = (file.qualified(call.func) or "") if isinstance(call, ast.Call) else ""
+    return name.startswith("tensorflow.random")
 
 
 def _is_table(name: str) -> bool:

@@ -41,6 +41,8 @@ def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
                 continue
             if initialised_again(subject, owner, frozenset({"every"})):
                 continue
+            if _hands_over(subject, owner):
+                continue
             yield Hit(
                 subject.site(one.value),
                 {"parameter": f"self.{name}", "owner": owner.name},
@@ -53,6 +55,16 @@ def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
                     ("filled", owner.name, "every"),
                 ),
             )
+
+
+def _hands_over(file: File, owner: Class) -> bool:
+    """Return whether the object is handed, as a whole, to a function that may fill it."""
+    return any(
+        isinstance(call.func, ast.Name)
+        and re.search(r"init|reset|fill", call.func.id) is not None
+        and any(isinstance(given, ast.Name) and given.id == "self" for given in call.args)
+        for call in file.module.calls_by_class.get(owner.node, ())
+    )
 
 
 def _own(owner: Class) -> bool:
