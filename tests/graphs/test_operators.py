@@ -110,6 +110,15 @@ def _attention() -> list[Any]:
     ]
 
 
+def _gru() -> list[Any]:
+    return [
+        node("Transpose", ["x"], "steps", perm=[1, 0, 2]),
+        node("GRU", ["steps", "w", "r", "b"], "all", hidden_size=4),
+        node("Squeeze", ["all", "axis"], "one"),
+        node("Transpose", ["one"], perm=[1, 0, 2]),
+    ]
+
+
 CAUSAL = np.triu(np.full((5, 5), -np.inf, np.float32), 1)
 EIGHT = {"n.weight": random(8, seed=3), "n.bias": random(8, seed=4)}
 NORM = {"axes": np.array([-1]), "two": number(2.0), "eps": number(1e-5)}
@@ -283,6 +292,11 @@ SMALL: dict[str, Small] = {
         over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32),
              mode="linear", coordinate_transformation_mode="align_corners"),
         {"upsample"},
+    ),
+    "gru that resets before the product": (
+        written(_gru, {"w": random(1, 12, 8), "r": random(1, 12, 4, seed=1),
+                       "b": random(1, 24, seed=2), "axis": np.array([1])}),
+        {"gru"},
     ),
     "pixel shuffle": (one("DepthToSpace", IMAGE, blocksize=2, mode="CRD"), set()),
     "embedding": (

@@ -36,6 +36,23 @@ def _recurrent(kind: str) -> Callable[..., Any]:
     return call
 
 
+def _resetting(x: Any, p: Mapping[str, Any]) -> Any:
+    """Return what a GRU gives whose reset acts on what the product reads, as ONNX defines it."""
+    import torch
+
+    h, found = x.new_zeros(len(x), p["weight_hh"].shape[1]), []
+    u_r, u_z, u_n = p["weight_hh"].chunk(3)
+    c_r, c_z, c_n = p.get("bias_hh", x.new_zeros(3 * h.shape[1])).chunk(3)
+    for read in (x @ p["weight_ih"].T + p["bias_ih"]).unbind(1):
+        to_r, to_z, to_n = read.chunk(3, -1)
+        r = torch.sigmoid(to_r + h @ u_r.T + c_r)
+        z = torch.sigmoid(to_z + h @ u_z.T + c_z)
+        n = torch.tanh(to_n + (r * h) @ u_n.T + c_n)
+        h = (1 - z) * n + z * h
+        found.append(h)
+    return torch.stack(found, 1)
+
+
 LSTM = {"weight_ih": (16, 3), "weight_hh": (16, 4), "bias_ih": (16,), "bias_hh": (16,)}
 GRU = {"weight_ih": (12, 3), "weight_hh": (12, 4), "bias_ih": (12,), "bias_hh": (12,)}
 RNN = {"weight_ih": (4, 3), "weight_hh": (4, 4), "bias_ih": (4,), "bias_hh": (4,)}
@@ -87,6 +104,13 @@ LAYERS = [
          torch=lambda x, p: _recurrent("LSTM")(x.flip(1), p).flip(1)),
     Case("gru", ((2, 5, 3),), GRU, {"reverse": True}, id="gru from the last step",
          torch=lambda x, p: _recurrent("GRU")(x.flip(1), p).flip(1)),
+    Case("gru", ((2, 5, 3),), GRU, {"reset": "before"}, id="gru that resets before the product",
+         torch=_resetting),
+    Case("gru", ((2, 4, 3),), {"weight_ih": (3, 12), "weight_hh": (4, 12), "bias_ih": (12,)},
+         {"reset": "before", "reverse": True, "layout": "io"}, id="gru of Keras before version 2",
+         torch=lambda x, p: _resetting(
+             x.flip(1), {"weight_ih": p["weight_ih"].T, "weight_hh": p["weight_hh"].T,
+                         "bias_ih": p["bias_ih"]}).flip(1)),
     Case("lstm", ((2, 3, 3),), {"weight_ih": (3, 16), "weight_hh": (4, 16), "bias_ih": (16,)},
          {"layout": "io"}, id="lstm in Keras layout, one bias"),
     Case("batch_norm", ((5, 6),), RUNNING, id="batch_norm over samples",

@@ -30,6 +30,7 @@ from tests.replica.case import Case, Shape, numbers
         ("group_norm", ((4, 3),), {}, {"groups": 2}, "do not divide into 2 groups"),
         ("lstm", ((4, 5, 3),), {"weight_ih": (16, 2), "weight_hh": (16, 4)}, {}, "2 features"),
         ("gru", ((4, 5, 3),), {"weight_ih": (16, 3), "weight_hh": (16, 4)}, {}, "3 gates"),
+        ("gru", ((4, 5, 3),), {}, {"reset": "never"}, "its reset acts 'never'"),
         ("lstm", ((4, 5, 3),), {"weight_ih": (16, 3)}, {}, "no weight_hh"),
         ("embedding", ((4, 3),), {"weight": (5, 2)}, {}, "whole numbers"),
         ("activation", ((4, 3),), {}, {"function": "unknown"}, "'unknown' is not known"),

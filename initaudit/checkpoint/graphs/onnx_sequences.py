@@ -19,6 +19,7 @@ from initaudit.checkpoint.graphs.values import (
     known,
     signal,
 )
+from initaudit.network import Attribute
 
 Array = NDArray[Any]
 
@@ -48,7 +49,9 @@ def _recurrent(b: Builder, c: Call) -> Any:
             for role, i, index, array in parts
         })  # fmt: skip
     backwards = c.attribute("direction", "forward") == "reverse"
-    y = sequences.recurrent(b, kind.lower(), x, given, reverse=backwards)
+    inside = kind == "GRU" and not c.attribute("linear_before_reset", 0)
+    more: dict[str, Attribute] = {"reset": "before"} if inside else {}
+    y = sequences.recurrent(b, kind.lower(), x, given, reverse=backwards, more=more)
     # Y is (T, directions, N, hidden), or (N, T, directions, hidden).
     time = 1 if layout else 0
     last = selecting.take(b, y, time, 0 if backwards else -1) if len(given) == 1 else y
@@ -70,8 +73,6 @@ def _plain(c: Call, kind: str) -> None:
     if c.get(7) is not None or c.attribute("clip"):
         raise UnsupportedError("it has peepholes or clips its cells")
     usual = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
-    if kind == "GRU" and not c.attribute("linear_before_reset", 0):
-        raise UnsupportedError("its reset gate acts before the product")
     functions = c.node.attributes.get("activations")
     if functions and tuple(functions)[: len(usual[kind])] != usual[kind]:
         raise UnsupportedError(f"its gates are {functions}")

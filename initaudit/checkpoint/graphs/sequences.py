@@ -151,11 +151,12 @@ def recurrent(
     directions: Sequence[Mapping[str, Value | Part | None]],
     *,
     reverse: bool = False,
+    more: Mapping[str, Attribute] | None = None,
 ) -> Signal:
     """Return the outputs of a recurrent layer over a sequence, one for each step.
 
     x is (N, T, features), or (T, N, features) with its samples on axis 1; so is what is returned,
-    the directions side by side.
+    the directions side by side. ``more`` are attributes of the layer.
     """
     made: list[Signal] = []
     scope = b.scope
@@ -165,7 +166,7 @@ def recurrent(
         size = width.shape[1] if width is not None and not isinstance(width, Signal) else 0
         b.scope = f"{scope}.reverse" if i == 1 and scope else scope
         out = None if x.shape is None else (*x.shape[:-1], size)
-        attributes: dict[str, Attribute] = {"layout": "oi"}
+        attributes: dict[str, Attribute] = {"layout": "oi", **(more or {})}
         if backwards:
             attributes["reverse"] = True
         made.append(
