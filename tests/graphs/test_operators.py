@@ -298,6 +298,22 @@ SMALL: dict[str, Small] = {
                        "b": random(1, 24, seed=2), "axis": np.array([1])}),
         {"gru"},
     ),
+    "cubic resize": (
+        over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32),
+             mode="cubic"),
+        {"upsample"},
+    ),
+    "cubic resize with its corners held": (
+        over("Resize", IMAGE, np.zeros(0, np.float32), np.zeros(0, np.float32),
+             np.array([3, 4, 9, 5]), mode="cubic",
+             coordinate_transformation_mode="align_corners"),
+        {"upsample"},
+    ),
+    "linear resize by half and one and a half": (
+        over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 0.5, 1.5], np.float32),
+             mode="linear"),
+        {"upsample"},
+    ),
     "pixel shuffle": (one("DepthToSpace", IMAGE, blocksize=2, mode="CRD"), set()),
     "embedding": (
         lambda: model([node("Gather", ["m.weight", "x"])], {"m.weight": random(9, 3)}, WORDS,

@@ -208,7 +208,7 @@ def _recurrent(b: Builder, c: Call) -> Any:
 
 
 @operator("upsample_nearest2d", "upsample_bilinear2d", "upsample_nearest1d", "upsample_linear1d",
-          "upsample_nearest3d", "upsample_trilinear3d")  # fmt: skip
+          "upsample_nearest3d", "upsample_trilinear3d", "upsample_bicubic2d")  # fmt: skip
 def _upsample(b: Builder, c: Call) -> Value:
     x = signal(c.get(0))
     sides = x.known[2:]
@@ -216,7 +216,7 @@ def _upsample(b: Builder, c: Call) -> Value:
     if factors is None:
         size = listed(c.named("output_size"))
         factors = tuple(m / n for n, m in zip(sides, size, strict=True))
-    mode = "nearest" if "nearest" in c.node.operator else "bilinear"
-    size = tuple(int(n * f) for n, f in zip(sides, factors, strict=True))
+    modes = ("nearest", "bicubic", "bilinear")
+    mode = next((m for m in modes if m in c.node.operator), "bilinear")
     corners = bool(c.named("align_corners", default=False))
-    return modules.resize(b, x, factors, mode, size, corners=corners)
+    return modules.resize(b, x, factors, mode, corners=corners)

@@ -20,6 +20,9 @@ from initaudit.checkpoint.graphs.values import (
 from initaudit.network import Attribute
 from initaudit.replica.ops.windows import overhang
 
+_EXACT = 1e-5
+"""How far a side may be from a whole number, relative, where its factor is in single precision."""
+
 
 def parts_of(b: Builder, given: Mapping[str, Value | Part | None]) -> list[Part]:
     """Return the parameters of a step by their roles; None is one left out."""
@@ -225,19 +228,27 @@ def resize(
     x: Signal,
     factor: Sequence[float],
     mode: str,
-    size: Sequence[int],
     *,
     corners: bool = False,
 ) -> Signal:
-    """Return an image enlarged by a whole factor; ``corners`` holds its corners in place."""
+    """Return an image of another size; ``corners`` holds its corners in place.
+
+    Places are repeated by whole factors alone, and interpolated where the factors lead to whole
+    sides: then every way to place the new ones between the old is the same.
+    """
     whole = tuple(round(f) for f in factor)
-    if any(w != f or w < 1 for w, f in zip(whole, factor, strict=True)):
+    parted = any(w != f or w < 1 for w, f in zip(whole, factor, strict=True))
+    reached = [n * f for n, f in zip(x.known[2:], factor, strict=True)]
+    size = tuple(round(m) for m in reached)
+    open_ = any(abs(m - n) > _EXACT * n for m, n in zip(reached, size, strict=True))
+    if parted and (mode == "nearest" or open_):
         raise UnsupportedError(f"it resizes by {tuple(factor)}, not by a whole factor")
-    if all(f == 1 for f in whole):
+    if all(f == 1 for f in factor):
         return x
     value = whole[0] if len(set(whole)) == 1 else whole
-    out = None if x.shape is None else (*x.shape[:2], *size)
-    attributes: dict[str, Attribute] = {"factor": value, "mode": mode}
+    out = (*x.known[:2], *size)
+    given: dict[str, Attribute] = {"size": size} if parted else {"factor": value}
+    attributes: dict[str, Attribute] = {**given, "mode": mode}
     if corners:
         attributes["align_corners"] = True
     return b.emit("upsample", [x], out, attributes=attributes)
