@@ -266,6 +266,7 @@ def _measured(
 ) -> tuple[list[Tensor], list[Unread]]:
     aside = frozenset[str]() if plan is None else plan.aside
     judged = [stored for stored in checkpoint.arrays if stored.name not in aside]
+    judged += () if plan is None else plan.copies
     total = sum(stored.nbytes for stored in judged) or 1
     done = 0
 

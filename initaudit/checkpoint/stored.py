@@ -96,13 +96,15 @@ class Plan:
 
     ``network`` takes those of the stored arrays. ``computed`` are arrays that the network reads
     and the file does not store, by name. ``axes`` tell the axis of output units of stored weights.
-    ``aside`` are stored arrays that are no weights: the graph only computes constants from them.
+    ``aside`` are stored arrays that are no weights: the graph only computes constants from them,
+    or reads them in another order; these ``copies`` are measured in their stead.
     """
 
     network: Callable[[Sequence[Tensor]], Network]
     computed: Mapping[str, NDArray[Any]]
     axes: Mapping[str, int]
     aside: frozenset[str] = frozenset()
+    copies: tuple[Stored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

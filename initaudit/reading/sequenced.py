@@ -1,7 +1,8 @@
 """Keras's LSTM, GRU and SimpleRNN: one kernel for all gates, (in, gates units).
 
 The gates of an LSTM stand in the order of the replica's; those of a GRU are update, reset and new
-(keras/src/layers/rnn/gru.py), the reset inside where ``reset_after``.
+(keras/src/layers/rnn/gru.py); where not ``reset_after`` the reset acts before the product, and
+one row of biases stands for both.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from initaudit.catalogue import LayerSpec
 from initaudit.checkpoint.graphs import modules as made_of
 from initaudit.checkpoint.graphs import selecting
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError
+from initaudit.network import Attribute
 from initaudit.reading import evaluating, lasting, tensors
 from initaudit.reading.state import State
 from initaudit.reading.values import EMPTY, Event, Module, Parameter, StopError
@@ -41,7 +43,7 @@ def forward(state: State, module: Module, spec: LayerSpec, x: Signal) -> Any:
         parts = made_of.parts_of(b, _parts(state, module, spec))
         shape = (*x.known[:-1], size)
         y: Any = b.emit(spec.op, [x], shape, batch=x.batch, parts=parts,
-                        attributes={"layout": "io"})  # fmt: skip
+                        attributes=_attributes(module, spec))  # fmt: skip
         if module.attrs.get("_return_sequences") is not True:
             y = selecting.take(b, y, 1, -1)
     except UnsupportedError as error:
@@ -61,8 +63,16 @@ def _check(state: State, module: Module, spec: LayerSpec) -> None:
     for name, value in wanted.items():
         if name in {p.name for p in spec.parameters} and evaluating.plain(module, name) != value:
             raise StopError(f"{module.title} with another {name} is not followed", state.at)
-    if spec.op == "gru" and module.attrs.get("_reset_after", True) is not True:
-        raise StopError(f"{module.title} with its reset before is not followed", state.at)
+    if spec.op == "gru" and module.attrs.get("_reset_after", True) not in (True, False):
+        raise StopError(f"where {module.title} resets is not known", state.at)
+
+
+def _before(module: Module, spec: LayerSpec) -> bool:
+    return spec.op == "gru" and module.attrs.get("_reset_after", True) is False
+
+
+def _attributes(module: Module, spec: LayerSpec) -> dict[str, Attribute]:
+    return {"layout": "io", "reset": "before"} if _before(module, spec) else {"layout": "io"}
 
 
 def _biased(module: Module, spec: LayerSpec) -> None:
@@ -71,7 +81,7 @@ def _biased(module: Module, spec: LayerSpec) -> None:
     if bias is None:
         return
     zeros = bias.chain[-1].weights.law == "zeros"
-    if spec.op == "gru":
+    if spec.op == "gru" and not _before(module, spec):
         if not zeros:
             raise StopError(f"the two biases of {module.title} are not followed", module.site)
         bias.shape = (2, *bias.shape)
@@ -92,8 +102,8 @@ def _parts(state: State, module: Module, spec: LayerSpec) -> dict[str, Any]:
     if spec.op != "gru":
         return {role: tape.weight(p) for role, p in held.items() if p is not None}
     found = {role: _turned(_numbers(state, p)) for role, p in held.items() if p is not None}
-    both = found.pop("bias_ih", None)
-    if both is not None:
+    both = found.get("bias_ih")
+    if both is not None and both.ndim > 1:
         found |= {"bias_ih": both[0], "bias_hh": both[1]}
     return {role: Known(array) for role, array in found.items()}
 

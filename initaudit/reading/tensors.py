@@ -291,17 +291,19 @@ def _dtype(subject: Any) -> External:
     return External({"i": "torch.int64", "b": "torch.bool"}.get(kind, "torch.float32"))
 
 
+_MODES = frozenset({"nearest", "linear", "bilinear", "bicubic"})
+
+
 def _interpolate(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    names = ("input", "size", "scale_factor", "mode", "align_corners")
+    names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute", "antialias")
     given = dict(zip(names, args, strict=False)) | dict(keywords)
     x, factor, size = given.get("input"), given.get("scale_factor"), given.get("size")
     if not isinstance(x, Signal) or x.shape is None:
         return ended(state, "interpolate", (x,))
     dims = len(x.shape) - 2
-    mode = {"nearest": "nearest", "bilinear": "bilinear", "linear": "linear"}.get(
-        given.get("mode", "nearest")
-    )
-    if mode is None or isinstance(factor, Unknown) or isinstance(size, Unknown):
+    mode = given.get("mode", "nearest")
+    known = isinstance(mode, str) and mode in _MODES and not given.get("antialias")
+    if not known or isinstance(factor, Unknown) or isinstance(size, Unknown):
         return ended(state, "interpolate", (x,))
     name = f"upsample_{mode}{dims}d"
     factors = None

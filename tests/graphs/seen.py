@@ -32,6 +32,7 @@ def read(path: Path, input_shape: tuple[int, ...] | None = None) -> Read:
     assert checkpoint.graph is not None, checkpoint.unread
     plan = checkpoint.graph(input_shape)
     judged = [stored for stored in checkpoint.arrays if stored.name not in plan.aside]
+    judged += plan.copies
     tensors, _ = statistics.measure_all(judged, lambda name, _: plan.axes.get(name, 0))
     by_name = {stored.name: stored for stored in checkpoint.arrays}
 

@@ -285,6 +285,25 @@ def test_a_mask_is_no_weight(tmp_path: Path) -> None:
     assert "IA301" not in {f.rule for f in report.findings}
 
 
+@pytest.mark.parametrize("shape", [("n", 10**9, 4), (10**9, 4), (2**31, 2**31, 4)])
+def test_a_huge_input_is_not_made(
+    shape: tuple[int | str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from onnx import TensorProto, helper
+
+    made = model([node("MatMul", ["x", "fc.weight"])], {"fc.weight": random(4, 4)}, shape)
+    mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, shape[:2])
+    made.graph.input.append(mask)
+    path = saved(made, tmp_path / "m.onnx")
+    ran = run(capsys, path, "--output-format", "json")
+    (reason,) = ran.unread[str(path)]
+    assert "its input x of shape" in reason
+    assert reason.endswith("its weights are judged by their names")
+    assert "\n" not in reason
+    (network,) = ran.report["networks"]
+    assert [layer["name"] for layer in network["layers"]] == ["fc"]
+
+
 def test_one_bad_model_does_not_stop_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

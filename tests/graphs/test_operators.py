@@ -110,6 +110,15 @@ def _attention() -> list[Any]:
     ]
 
 
+def _gru() -> list[Any]:
+    return [
+        node("Transpose", ["x"], "steps", perm=[1, 0, 2]),
+        node("GRU", ["steps", "w", "r", "b"], "all", hidden_size=4),
+        node("Squeeze", ["all", "axis"], "one"),
+        node("Transpose", ["one"], perm=[1, 0, 2]),
+    ]
+
+
 CAUSAL = np.triu(np.full((5, 5), -np.inf, np.float32), 1)
 EIGHT = {"n.weight": random(8, seed=3), "n.bias": random(8, seed=4)}
 NORM = {"axes": np.array([-1]), "two": number(2.0), "eps": number(1e-5)}
@@ -163,6 +172,16 @@ SMALL: dict[str, Small] = {
     "average pool": (
         one("AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1]), {"avg_pool"}
     ),
+    "max pool rounded up": (
+        one("MaxPool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), {"max_pool"}
+    ),
+    "average pool rounded up": (
+        one("AveragePool", IMAGE, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1), {"avg_pool"}
+    ),
+    "max pool rounded up over padding": (
+        one("MaxPool", IMAGE, kernel_shape=[3, 2], strides=[2, 3], pads=[1, 0, 1, 0], ceil_mode=1),
+        {"max_pool"},
+    ),
     "global pool": (one("GlobalAveragePool", IMAGE), {"global_avg_pool"}),
     "global max": (one("GlobalMaxPool", IMAGE), {"reduce_max"}),
     "mean of places": (over("ReduceMean", IMAGE, np.array([2, 3]), keepdims=0),
@@ -186,8 +205,78 @@ SMALL: dict[str, Small] = {
     "every other": (
         over("Slice", ROWS, np.array([0]), np.array([9]), np.array([2]), np.array([2])), {"slice"}
     ),
+    "nothing joined to all": (
+        written(
+            lambda: [
+                node("Slice", ["x", "eight", "far", "axis"], "none"),
+                node("Relu", ["x"], "all"),
+                node("Concat", ["all", "none"], axis=2),
+            ],
+            {"eight": np.array([8]), "far": np.array([99]), "axis": np.array([2])},
+        ),
+        {"activation"},
+    ),
     "take": (over("Gather", ROWS, np.array(-1), axis=1), {"take"}),
     "places": (over("Gather", ROWS, np.array([4, 0, 2]), axis=1), {"constant", "gather"}),
+    "places in a square": (
+        over("Gather", ROWS, np.array([[4, 0], [-3, 2]]), axis=1),
+        {"constant", "gather", "reshape"},
+    ),
+    "places in a square of the first axis": (
+        written(
+            lambda: [
+                node("Transpose", ["x"], "a", perm=[1, 2, 0]),
+                node("Gather", ["a", "places"], "b", axis=0),
+                node("Transpose", ["b"], "y", perm=[3, 2, 1, 0]),
+            ],
+            {"places": np.array([[4, 0], [-3, 2]])},
+        ),
+        set(),
+    ),
+    "places of samples and features joined": (
+        written(
+            lambda: [
+                node("Reshape", ["x", "joined"], "a"),
+                node("Gather", ["a", "places"], "y", axis=0),
+            ],
+            {"joined": np.array([-1]),
+             "places": 40 * np.arange(3).reshape(3, 1, 1) + np.array([[7, 0, 7], [39, 1, 2]])},
+            (3, 5, 8),
+        ),
+        set(),
+    ),
+    "places along two axes": (
+        written(
+            lambda: [
+                node("Transpose", ["x"], "a", perm=[2, 3, 0, 1]),
+                node("GatherND", ["a", "places"], "b"),
+                node("Transpose", ["b"], "y", perm=[2, 3, 0, 1]),
+            ],
+            {"places": np.array([[[0, 1], [5, 5]], [[2, 3], [0, 1]], [[-1, 0], [4, 2]]])},
+            IMAGE,
+        ),
+        set(),
+    ),
+    "windows that meet a table and a mask": (
+        written(
+            lambda: [
+                node("Gather", ["t.weight", "places"], "rows"),
+                node("Transpose", ["rows"], "turned", perm=[1, 0]),
+                node("Unsqueeze", ["turned", "first"], "bias"),
+                node("Neg", ["mask"], "hidden"),
+                node("Add", ["bias", "hidden"], "both"),
+                node("Reshape", ["x", "windows"], "a"),
+                node("Add", ["a", "both"], "b"),
+                node("Reshape", ["b", "whole"]),
+            ],
+            # As many places as windows in all samples.
+            {"t.weight": random(5, 3, seed=7), "places": np.array([0, 4, 2, 1, 1, 0, 3, 2]),
+             "first": np.array([0]), "mask": np.tile(random(4, 1, 8, seed=8), (2, 1, 1)),
+             "windows": np.array([8, 3, 8]), "whole": np.array([2, 4, 3, 8])},
+            (2, 4, 3, 8),
+        ),
+        set(),
+    ),
     "pad": (over("Pad", IMAGE, np.array([0, 0, 1, 0, 0, 0, 2, 1])), {"pad"}),
     "nearest": (
         over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 2, 2], np.float32),
@@ -202,6 +291,27 @@ SMALL: dict[str, Small] = {
     "linear resize with its corners held": (
         over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32),
              mode="linear", coordinate_transformation_mode="align_corners"),
+        {"upsample"},
+    ),
+    "gru that resets before the product": (
+        written(_gru, {"w": random(1, 12, 8), "r": random(1, 12, 4, seed=1),
+                       "b": random(1, 24, seed=2), "axis": np.array([1])}),
+        {"gru"},
+    ),
+    "cubic resize": (
+        over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32),
+             mode="cubic"),
+        {"upsample"},
+    ),
+    "cubic resize with its corners held": (
+        over("Resize", IMAGE, np.zeros(0, np.float32), np.zeros(0, np.float32),
+             np.array([3, 4, 9, 5]), mode="cubic",
+             coordinate_transformation_mode="align_corners"),
+        {"upsample"},
+    ),
+    "linear resize by half and one and a half": (
+        over("Resize", IMAGE, np.zeros(0, np.float32), np.array([1, 1, 0.5, 1.5], np.float32),
+             mode="linear"),
         {"upsample"},
     ),
     "pixel shuffle": (one("DepthToSpace", IMAGE, blocksize=2, mode="CRD"), set()),
@@ -334,3 +444,42 @@ def test_positions_and_masks_that_enter_are_filled_in(tmp_path: Path) -> None:
     tape = sent(one_, np.zeros((2, 4), np.int64))
     assert tape.outputs[end(one_, tape)].shape == (2, 4, 4)
     assert {x.op for x in one_.network.layers} == {"input", "embedding", "table", "add"}
+
+
+def test_the_place_of_a_token_in_an_unknown_text_ends_the_path(tmp_path: Path) -> None:
+    made = model(
+        [
+            node("Gather", ["w.weight", "x"], "e"),
+            node("Equal", ["x", "last"], "found"),
+            node("Cast", ["found"], "numbers", to=6),
+            node("ArgMax", ["numbers"], "at", axis=1, keepdims=0),
+            node("Unsqueeze", ["at", "axis"], "places"),
+            node("GatherND", ["e", "places"], batch_dims=1),
+        ],
+        {"w.weight": random(9, 3), "last": np.array(8), "axis": np.array([1])},
+        WORDS,
+        words=True,
+    )
+    one_ = read(saved(made, tmp_path / "m.onnx"))
+    told = "the operator ArgMax (1 node) cannot be followed: which position it chooses depends"
+    assert any(a.text.startswith(told) for a in one_.network.assumptions)
+
+
+def test_a_number_does_not_stand_for_the_module_whose_path_it_is_written_in(
+    tmp_path: Path,
+) -> None:
+    made = model(
+        [
+            node("Strange", ["x"], "a"),
+            node("Add", ["a", "eps"], "b"),
+            node("Mul", ["x", "b"]),
+        ],
+        {"eps": number(1e-5)},
+        ROWS,
+    )
+    for i, inside in enumerate(made.graph.node):
+        inside.name = f"/net/norm/{inside.op_type}_{i}"
+    one_ = read(saved(made, tmp_path / "m.onnx"))
+    assert one_.network.layer("net.norm").op == "multiply"
+    tape = sent(one_, random(3, 5, 8).astype(np.float64))
+    assert "net.norm" not in tape.outputs

@@ -22,7 +22,7 @@ from tests.declared import FOLDER, catalogue, classes, followed, ids, module
 
 pytestmark = pytest.mark.oracle
 Arrays = Mapping[str, NDArray[Any]]
-TORCH = classes("torch_attention.py") + classes("torch_norms.py")
+TORCH = classes("torch_attention.py") + classes("torch_norms.py") + classes("torch_resizing.py")
 
 
 def stored(name: str, array: NDArray[Any]) -> Stored:
@@ -95,7 +95,12 @@ def test_a_torch_model_gives_what_its_source_says(path: Path, name: str) -> None
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("recurrent", (12, 16)), ("attentive", (10, 32)), ("depthwise", (12, 12, 6))],
+    [
+        ("recurrent", (12, 16)),
+        ("resetting", (12, 16)),
+        ("attentive", (10, 32)),
+        ("depthwise", (12, 12, 6)),
+    ],
 )
 def test_a_keras_model_gives_what_its_source_says(
     name: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch

@@ -36,6 +36,23 @@ def _recurrent(kind: str) -> Callable[..., Any]:
     return call
 
 
+def _resetting(x: Any, p: Mapping[str, Any]) -> Any:
+    """Return what a GRU gives whose reset acts on what the product reads, as ONNX defines it."""
+    import torch
+
+    h, found = x.new_zeros(len(x), p["weight_hh"].shape[1]), []
+    u_r, u_z, u_n = p["weight_hh"].chunk(3)
+    c_r, c_z, c_n = p.get("bias_hh", x.new_zeros(3 * h.shape[1])).chunk(3)
+    for read in (x @ p["weight_ih"].T + p["bias_ih"]).unbind(1):
+        to_r, to_z, to_n = read.chunk(3, -1)
+        r = torch.sigmoid(to_r + h @ u_r.T + c_r)
+        z = torch.sigmoid(to_z + h @ u_z.T + c_z)
+        n = torch.tanh(to_n + (r * h) @ u_n.T + c_n)
+        h = (1 - z) * n + z * h
+        found.append(h)
+    return torch.stack(found, 1)
+
+
 LSTM = {"weight_ih": (16, 3), "weight_hh": (16, 4), "bias_ih": (16,), "bias_hh": (16,)}
 GRU = {"weight_ih": (12, 3), "weight_hh": (12, 4), "bias_ih": (12,), "bias_hh": (12,)}
 RNN = {"weight_ih": (4, 3), "weight_hh": (4, 4), "bias_ih": (4,), "bias_hh": (4,)}
@@ -87,6 +104,13 @@ LAYERS = [
          torch=lambda x, p: _recurrent("LSTM")(x.flip(1), p).flip(1)),
     Case("gru", ((2, 5, 3),), GRU, {"reverse": True}, id="gru from the last step",
          torch=lambda x, p: _recurrent("GRU")(x.flip(1), p).flip(1)),
+    Case("gru", ((2, 5, 3),), GRU, {"reset": "before"}, id="gru that resets before the product",
+         torch=_resetting),
+    Case("gru", ((2, 4, 3),), {"weight_ih": (3, 12), "weight_hh": (4, 12), "bias_ih": (12,)},
+         {"reset": "before", "reverse": True, "layout": "io"}, id="gru of Keras before version 2",
+         torch=lambda x, p: _resetting(
+             x.flip(1), {"weight_ih": p["weight_ih"].T, "weight_hh": p["weight_hh"].T,
+                         "bias_ih": p["bias_ih"]}).flip(1)),
     Case("lstm", ((2, 3, 3),), {"weight_ih": (3, 16), "weight_hh": (4, 16), "bias_ih": (16,)},
          {"layout": "io"}, id="lstm in Keras layout, one bias"),
     Case("batch_norm", ((5, 6),), RUNNING, id="batch_norm over samples",
@@ -148,6 +172,17 @@ LAYERS = [
          torch=lambda x, p: _f().interpolate(x, scale_factor=(2, 3))),
     Case("upsample", ((2, 3, 2, 4),), {}, {"factor": 2, "mode": "bilinear"}, id="upsample bilinear",
          torch=lambda x, p: _f().interpolate(x, scale_factor=2, mode="bilinear")),
+    Case("upsample", ((2, 3, 2, 4),), {}, {"factor": (2, 3), "mode": "bicubic"},
+         id="upsample bicubic",
+         torch=lambda x, p: _f().interpolate(x, scale_factor=(2, 3), mode="bicubic")),
+    Case("upsample", ((2, 3, 5, 7),), {}, {"size": (8, 3), "mode": "bicubic"},
+         id="resize bicubic", torch=lambda x, p: _f().interpolate(x, (8, 3), mode="bicubic")),
+    Case("upsample", ((2, 3, 5, 7),), {},
+         {"size": (8, 9), "mode": "bicubic", "align_corners": True},
+         id="resize bicubic with aligned corners",
+         torch=lambda x, p: _f().interpolate(x, (8, 9), mode="bicubic", align_corners=True)),
+    Case("upsample", ((2, 3, 5, 1),), {}, {"size": (7, 3), "mode": "bilinear"},
+         id="resize bilinear", torch=lambda x, p: _f().interpolate(x, (7, 3), mode="bilinear")),
     Case("upsample", ((2, 3, 4),), {}, {"factor": 3, "mode": "linear", "align_corners": True},
          id="upsample with aligned corners",
          torch=lambda x, p: _f().interpolate(x, scale_factor=3, mode="linear", align_corners=True)),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import elementwise
+from initaudit.checkpoint.graphs import combining, elementwise
 from initaudit.checkpoint.graphs.aten_table import KINDS, TABLE, operator
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.steps import Builder
@@ -154,9 +154,9 @@ def _cast(b: Builder, c: Call) -> Any:
 
 @operator("where")
 def _where(b: Builder, c: Call) -> Value:
-    return math.where(b, *(value(i) for i in c.inputs[:3]))
+    return combining.where(b, *(value(i) for i in c.inputs[:3]))
 
 
 @operator("masked_fill")
 def _masked_fill(b: Builder, c: Call) -> Value:
-    return math.where(b, value(c.get(1)), value(c.get(2)), value(c.get(0)))
+    return combining.where(b, value(c.get(1)), value(c.get(2)), value(c.get(0)))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import modules, moving, selecting, sequences
+from initaudit.checkpoint.graphs import combining, gathering, modules, moving, selecting, sequences
 from initaudit.checkpoint.graphs.aten_table import listed, operator
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.steps import Builder
@@ -29,7 +28,7 @@ def _linear(b: Builder, c: Call) -> Value:
     x, weight, bias = c.get(0), c.get(1), c.named("bias")
     if isinstance(x, Signal) and not isinstance(weight, Signal):
         return modules.linear(b, x, value(weight), bias, "oi")
-    made = math.matmul(b, value(x), moving.transpose(b, value(weight), (1, 0)))
+    made = combining.matmul(b, value(x), moving.transpose(b, value(weight), (1, 0)))
     return made if bias is None else math.binary(b, "add", made, bias)
 
 
@@ -42,13 +41,13 @@ def _addmm(b: Builder, c: Call) -> Value:
         if isinstance(bias, Weight) and len(bias.shape) == 1:
             return modules.linear(b, x, weight, bias, "io")
         return math.binary(b, "add", modules.linear(b, x, weight, None, "io"), bias)
-    return math.binary(b, "add", math.matmul(b, x, weight), bias)
+    return math.binary(b, "add", combining.matmul(b, x, weight), bias)
 
 
 @operator("baddbmm")
 def _baddbmm(b: Builder, c: Call) -> Value:
     x, y, z = (value(c.get(i)) for i in range(3))
-    product = math.matmul(b, y, z)
+    product = combining.matmul(b, y, z)
     scaled = math.binary(b, "multiply", product, value(c.named("alpha", 1)))
     beta = c.named("beta", 1)
     if beta == 0:
@@ -61,7 +60,7 @@ def _matmul(b: Builder, c: Call) -> Value:
     x, y = value(c.get(0)), value(c.get(1))
     if isinstance(x, Signal) and not isinstance(y, Signal) and len(y.shape) == 2:
         return modules.linear(b, x, y, None, "io")
-    return math.matmul(b, x, y)
+    return combining.matmul(b, x, y)
 
 
 def _each(given: Any, dims: int) -> tuple[int, ...]:
@@ -107,22 +106,15 @@ def _pool(b: Builder, c: Call) -> Value:
         "stride": _each(stride, dims), "padding": _each(c.named("padding", 0), dims),
         "dilation": _each(c.named("dilation", 1), dims),
     }  # fmt: skip
-    if c.named("ceil_mode", default=False):
-        _whole(x, kernel, settings)
-    if "max_pool" in c.node.operator:
-        return modules.pool(b, "max_pool", x, kernel, settings)
+    op = "max_pool" if "max_pool" in c.node.operator else "avg_pool"
+    up = modules.rounded(op, x, kernel, settings) if c.named("ceil_mode", default=False) else {}
+    if op == "max_pool":
+        return modules.pool(b, op, x, kernel, settings, **up)
     if c.named("divisor_override") is not None:
         raise UnsupportedError("it divides by another number than its window has")
     counted = c.named("count_include_pad", default=True)
     more = {} if counted or not any(settings["padding"]) else {"count_include_pad": False}
-    return modules.pool(b, "avg_pool", x, kernel, settings, **more)
-
-
-def _whole(x: Signal, kernel: Sequence[int], settings: dict[str, tuple[int, ...]]) -> None:
-    for i, side in enumerate(x.known[2:]):
-        reach = settings["dilation"][i] * (kernel[i] - 1) + 1
-        if (side + 2 * settings["padding"][i] - reach) % settings["stride"][i]:
-            raise UnsupportedError("it rounds its output's sides up")
+    return modules.pool(b, op, x, kernel, settings, **more, **up)
 
 
 @operator("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
@@ -170,7 +162,7 @@ def _embedding(b: Builder, c: Call) -> Value:
     table, index = value(c.get(0)), value(c.get(1))
     if isinstance(table, Weight) and (isinstance(index, Signal) or index.shape):
         return sequences.embedding(b, table, index)
-    return selecting.gather(b, table, index, 0)
+    return gathering.gather(b, table, index, 0)
 
 
 @operator("scaled_dot_product_attention")
@@ -216,7 +208,7 @@ def _recurrent(b: Builder, c: Call) -> Any:
 
 
 @operator("upsample_nearest2d", "upsample_bilinear2d", "upsample_nearest1d", "upsample_linear1d",
-          "upsample_nearest3d", "upsample_trilinear3d")  # fmt: skip
+          "upsample_nearest3d", "upsample_trilinear3d", "upsample_bicubic2d")  # fmt: skip
 def _upsample(b: Builder, c: Call) -> Value:
     x = signal(c.get(0))
     sides = x.known[2:]
@@ -224,7 +216,7 @@ def _upsample(b: Builder, c: Call) -> Value:
     if factors is None:
         size = listed(c.named("output_size"))
         factors = tuple(m / n for n, m in zip(sides, size, strict=True))
-    mode = "nearest" if "nearest" in c.node.operator else "bilinear"
-    size = tuple(int(n * f) for n, f in zip(sides, factors, strict=True))
+    modes = ("nearest", "bicubic", "bilinear")
+    mode = next((m for m in modes if m in c.node.operator), "bilinear")
     corners = bool(c.named("align_corners", default=False))
-    return modules.resize(b, x, factors, mode, size, corners=corners)
+    return modules.resize(b, x, factors, mode, corners=corners)

@@ -6,9 +6,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import moving, selecting, sequences
+from initaudit.checkpoint.graphs import combining, gathering, moving, selecting, sequences
 from initaudit.checkpoint.graphs.aten_table import listed, operator, shape_of
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.steps import Builder
@@ -21,6 +22,8 @@ from initaudit.checkpoint.graphs.values import (
     known,
     value,
 )
+
+Array = NDArray[Any]
 
 
 @operator("view", "reshape", "_unsafe_view", rows=True)
@@ -140,7 +143,7 @@ def _repeat(b: Builder, c: Call) -> Value:
 
 @operator("index_select")
 def _index_select(b: Builder, c: Call) -> Value:
-    return selecting.gather(b, value(c.get(0)), value(c.get(2)), integer(c.get(1)))
+    return gathering.gather(b, value(c.get(0)), value(c.get(2)), integer(c.get(1)))
 
 
 @operator("index")
@@ -150,9 +153,30 @@ def _index(b: Builder, c: Call) -> Value:
     if places == [0] and isinstance(x, Weight) and len(x.shape) == 2:
         return sequences.embedding(b, x, value(index[0]))
     if len(places) == 1 and isinstance(x, Signal):
-        return selecting.gather(b, x, value(index[places[0]]), places[0])
+        return gathering.gather(b, x, value(index[places[0]]), places[0])
+    if isinstance(x, Signal) and x.batch == 0 and places == [0, 1]:
+        return _of_each(b, x, known(index[0]), known(index[1]))
+    run = list(range(places[0], places[-1] + 1)) if places else []
+    if isinstance(x, Signal) and run and places == run:
+        return gathering.gather_together(b, x, [known(index[i]) for i in run], places[0])
     full = tuple(slice(None) if v is None else known(v) for v in index)
     return math.computed(lambda a: a[full], x)
+
+
+def _of_each(b: Builder, x: Signal, samples: Array, at: Array) -> Value:
+    """Return one position of each sample, which must be the same one."""
+    own = np.array_equal(samples.ravel(), np.arange(b.samples)) and samples.ndim == 1
+    if not own or at.ndim > 1 or (at != at.flat[0]).any():
+        raise UnsupportedError("it selects other places in each sample")
+    return selecting.take(b, x, 1, int(at.flat[0]))
+
+
+@operator("argmax")
+def _argmax(b: Builder, c: Call) -> Value:
+    axis = c.named("dim")
+    keep = bool(c.named("keepdim", default=False))
+    along = None if axis is None else integer(axis)
+    return gathering.argmax(value(c.get(0)), along, keepdims=keep)
 
 
 @operator("roll")
@@ -185,7 +209,7 @@ def _reduce(b: Builder, c: Call) -> Value:
     dims = c.named("dim")
     axes = None if dims is None or dims == () else listed(dims)
     keep = bool(c.named("keepdim", default=False))
-    return math.reduce(b, name, value(c.get(0)), axes, keepdims=keep)
+    return combining.reduce(b, name, value(c.get(0)), axes, keepdims=keep)
 
 
 @operator("min", "max")

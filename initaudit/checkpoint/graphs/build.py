@@ -39,7 +39,7 @@ def plan(
     """Return the plan of a program's network; nothing that it cannot do is left out silently.
 
     Raises:
-        PlanError: its tables of positions are too short for any input.
+        PlanError: its tables of positions are too short for any input, or an input is too large.
     """
     reading: Reading | None = None
     for length in POSITIONS:
@@ -56,7 +56,6 @@ def plan(
         if isinstance(value := reading.values.get(out), Signal)
     }  # fmt: skip
     held = {part.key for step in builder.steps.values() for part in step.parts}
-    held |= builder.reordered
     made = finished(builder, outputs, name=name, path=path)
     return replace(made, aside=_aside(program, held))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from initaudit.checkpoint.graphs import arithmetic
+from initaudit.checkpoint.graphs import arithmetic, combining
 from initaudit.checkpoint.graphs.calls import Call, Operator
 from initaudit.checkpoint.graphs.steps import Builder
 from initaudit.checkpoint.graphs.values import Value, value
@@ -42,7 +42,7 @@ def compare(name: str) -> Operator:
     """Return the operator that compares two operands."""
 
     def run(b: Builder, c: Call) -> Value:
-        return arithmetic.compare(b, name, value(c.get(0)), value(c.get(1)))
+        return combining.compare(b, name, value(c.get(0)), value(c.get(1)))
 
     return Operator(run)
 

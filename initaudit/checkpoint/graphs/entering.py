@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from initaudit.checkpoint.graphs.values import (
     Known,
     Value,
 )
+from initaudit.checkpoint.stored import PlanError
 
 
 @dataclass(slots=True)
@@ -32,6 +34,10 @@ SIDE = 32
 """Height and width of an image that the graph leaves open."""
 
 
+LARGEST = 1 << 28
+"""Elements of the largest input, all samples together, for which a graph is followed."""
+
+
 _SAMPLES = 3
 
 
@@ -44,11 +50,21 @@ def samples_of(ports: Sequence[Port]) -> int:
 def entered(
     reading: Reading, port: Port, length: int, input_shape: tuple[int, ...] | None
 ) -> Value:
-    """Return what an input of the graph is: a signal, or numbers where its name says which."""
+    """Return what an input of the graph is: a signal, or numbers where its name says which.
+
+    Raises:
+        PlanError: it is too large.
+    """
     b = reading.builder
     shape = _shape(reading, port, length, input_shape)
     if shape is None:
         return b.emit("input", [], None, attributes={"shape": None})
+    count = prod(shape)
+    if count > LARGEST or b.samples > LARGEST // max(count, 1):
+        raise PlanError(
+            f"its input {port.name} of shape {(b.samples, *shape)} holds more than"
+            f" {LARGEST:,} numbers"
+        )
     low = port.name.lower()
     whole = (b.samples, *shape)
     if port.booleans or (port.integers and "mask" in low) or low.endswith("attention_mask"):

@@ -18,11 +18,19 @@ from initaudit.checkpoint.graphs.values import (
     signal,
 )
 from initaudit.network import Attribute
+from initaudit.replica.ops.windows import overhang
+
+_EXACT = 1e-5
+"""How far a side may be from a whole number, relative, where its factor is in single precision."""
 
 
-def parts_of(b: Builder, given: Mapping[str, Value | None]) -> list[Part]:
+def parts_of(b: Builder, given: Mapping[str, Value | Part | None]) -> list[Part]:
     """Return the parameters of a step by their roles; None is one left out."""
-    return [b.part(role, value) for role, value in given.items() if value is not None]
+    return [
+        value if isinstance(value, Part) else b.part(role, value)
+        for role, value in given.items()
+        if value is not None
+    ]
 
 
 def linear(b: Builder, x: Signal, weight: Value, bias: Value | None, layout: str) -> Signal:
@@ -101,13 +109,47 @@ def pool(
     """Return a max or average pool."""
     out = None
     if x.shape is not None:
-        out = (*x.shape[:2], *_windows(x.shape[2:], kernel, settings, up=False))
+        sides = x.shape[2:]
+        if more.get("ceil"):
+            sides = tuple(n + over for n, over in zip(sides, hanging(x, kernel, settings),
+                                                      strict=True))  # fmt: skip
+        out = (*x.shape[:2], *_windows(sides, kernel, settings, up=False))
     attributes: dict[str, Attribute] = {
         "kernel": tuple(kernel), "stride": settings["stride"], "padding": settings["padding"],
     }  # fmt: skip
     if any(d != 1 for d in settings["dilation"]):
         attributes["dilation"] = settings["dilation"]
     return b.emit(op, [x], out, attributes={**attributes, **more})
+
+
+def hanging(
+    x: Signal, kernel: Sequence[int], settings: Mapping[str, Sequence[int]]
+) -> tuple[int, ...]:
+    """Return how far the last windows reach beyond each side where places are rounded up."""
+    return tuple(
+        overhang(side + pad, pad, dilation * (extent - 1) + 1, stride)
+        for side, pad, dilation, extent, stride in zip(
+            x.known[2:], settings["padding"], settings["dilation"], kernel, settings["stride"],
+            strict=True,
+        )
+    )  # fmt: skip
+
+
+def rounded(
+    op: str, x: Signal, kernel: Sequence[int], settings: Mapping[str, Sequence[int]]
+) -> dict[str, Attribute]:
+    """Return the attributes of a pool that rounds its places up, none where that changes nothing.
+
+    Raises:
+        UnsupportedError: it takes means over padding, part of which counts.
+    """
+    if not any(hanging(x, kernel, settings)):
+        return {}
+    if op == "max_pool":
+        return {"ceil": True}
+    if any(settings["padding"]):
+        raise UnsupportedError("it rounds its output's sides up over padding")
+    return {"ceil": True, "count_include_pad": False}
 
 
 def global_pool(b: Builder, x: Signal, *, keepdims: bool = True) -> Signal:
@@ -186,19 +228,27 @@ def resize(
     x: Signal,
     factor: Sequence[float],
     mode: str,
-    size: Sequence[int],
     *,
     corners: bool = False,
 ) -> Signal:
-    """Return an image enlarged by a whole factor; ``corners`` holds its corners in place."""
+    """Return an image of another size; ``corners`` holds its corners in place.
+
+    Places are repeated by whole factors alone, and interpolated where the factors lead to whole
+    sides: then every way to place the new ones between the old is the same.
+    """
     whole = tuple(round(f) for f in factor)
-    if any(w != f or w < 1 for w, f in zip(whole, factor, strict=True)):
+    parted = any(w != f or w < 1 for w, f in zip(whole, factor, strict=True))
+    reached = [n * f for n, f in zip(x.known[2:], factor, strict=True)]
+    size = tuple(round(m) for m in reached)
+    open_ = any(abs(m - n) > _EXACT * n for m, n in zip(reached, size, strict=True))
+    if parted and (mode == "nearest" or open_):
         raise UnsupportedError(f"it resizes by {tuple(factor)}, not by a whole factor")
-    if all(f == 1 for f in whole):
+    if all(f == 1 for f in factor):
         return x
     value = whole[0] if len(set(whole)) == 1 else whole
-    out = None if x.shape is None else (*x.shape[:2], *size)
-    attributes: dict[str, Attribute] = {"factor": value, "mode": mode}
+    out = (*x.known[:2], *size)
+    given: dict[str, Attribute] = {"size": size} if parted else {"factor": value}
+    attributes: dict[str, Attribute] = {**given, "mode": mode}
     if corners:
         attributes["align_corners"] = True
     return b.emit("upsample", [x], out, attributes=attributes)

@@ -61,13 +61,13 @@ def named(steps: Mapping[int, Step]) -> dict[int, str]:
         scope = scopes[number]
         if step.op == "input":
             wanted = step.stem or "input"
-        elif scope and owner[scope] == number and scope not in inner:
+        elif scope and owner.get(scope) == number and scope not in inner:
             wanted = scope
         else:
             what = _part(step, scope) or str(step.attributes.get("function") or step.op)
             wanted = f"{scope}.{what}" if scope else what
         name, again = wanted, 1
-        while name in taken or (name in scopes.values() and owner[name] != number):
+        while name in taken or (name in scopes.values() and owner.get(name) != number):
             again += 1
             name = f"{wanted}_{again}"
         taken.add(name)
@@ -79,15 +79,17 @@ def _owners(steps: Mapping[int, Step], scopes: Mapping[int, str]) -> dict[str, i
     """Return the step of each module whose output is the module's.
 
     That is the first with its weight; the last of all where there is none, or where several
-    weights that are not the same stand in one module.
+    weights that are not the same stand in one module. Numbers that the graph writes in place are
+    what the module reads, never what it gives.
     """
     last: dict[str, int] = {}
     holders: dict[str, list[int]] = {}
     for number, step in steps.items():
         scope = scopes[number]
+        if step.op == "constant" and step.part("value") is not None:
+            continue
         last[scope] = number
-        # A number alone, as a norm's eps, is no weight of the module.
-        if step.op in _HOLDERS and step.parts and "number" not in step.attributes:
+        if step.op in _HOLDERS and step.parts:
             holders.setdefault(scope, []).append(number)
     for scope, numbers in holders.items():
         keys = {tuple(part.key for part in steps[n].parts) for n in numbers}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import elementwise
+from initaudit.checkpoint.graphs import combining, elementwise
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.onnx_table import TABLE, operator, scalar_of
 from initaudit.checkpoint.graphs.steps import Builder
@@ -131,7 +131,7 @@ def _variadic(b: Builder, c: Call) -> Value:
 
 @operator("Where")
 def _where(b: Builder, c: Call) -> Value:
-    return math.where(b, c.get(0), c.get(1), c.get(2))
+    return combining.where(b, c.get(0), c.get(1), c.get(2))
 
 
 @operator("IsNaN", "IsInf")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import modules, moving, selecting
+from initaudit.checkpoint.graphs import combining, modules, moving, selecting
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.onnx_table import operator
 from initaudit.checkpoint.graphs.steps import Builder
@@ -34,7 +34,7 @@ def _matmul(b: Builder, c: Call) -> Value:
     x, y = c.get(0), c.get(1)
     if isinstance(x, Signal) and _matrix(y):
         return modules.linear(b, x, y, None, "io")
-    return math.matmul(b, x, y)
+    return combining.matmul(b, x, y)
 
 
 @operator("Gemm", rows=True)
@@ -46,7 +46,7 @@ def _gemm(b: Builder, c: Call) -> Value:
     alpha, beta = c.attribute("alpha", 1.0), c.attribute("beta", 1.0)
     if not isinstance(x, Signal) or not _matrix(y):
         right = moving.transpose(b, y, (1, 0)) if turned else y
-        return _plus(b, math.matmul(b, x, right), bias, alpha, beta)
+        return _plus(b, combining.matmul(b, x, right), bias, alpha, beta)
     layout = "oi" if turned else "io"
     plain = isinstance(bias, Weight) and len(bias.shape) == 1 and alpha == beta == 1.0
     made = modules.linear(b, x, y, bias if plain else None, layout)
@@ -111,24 +111,15 @@ def _pool(b: Builder, c: Call) -> Value:
     kernel = tuple(c.attribute("kernel_shape", ()))
     given = signal(c.get(0))
     x, settings = _window(c, given, kernel, b)
-    if c.attribute("ceil_mode", 0):
-        settings = dict(settings)
-        _whole(x, kernel, settings)
-    if c.node.operator == "MaxPool":
-        return modules.pool(b, "max_pool", x, kernel, settings)
+    op = "max_pool" if c.node.operator == "MaxPool" else "avg_pool"
+    up = modules.rounded(op, x, kernel, settings) if c.attribute("ceil_mode", 0) else {}
+    if op == "max_pool":
+        return modules.pool(b, op, x, kernel, settings, **up)
     counted = bool(c.attribute("count_include_pad", 0))
     if x is not given and not counted:
         raise UnsupportedError("its padding differs between the sides")
     more = {} if counted or not any(settings["padding"]) else {"count_include_pad": False}
-    return modules.pool(b, "avg_pool", x, kernel, settings, **more)
-
-
-def _whole(x: Signal, kernel: Sequence[int], settings: dict[str, Any]) -> None:
-    """Refuse rounding up where it makes a difference."""
-    for i, side in enumerate(x.known[2:]):
-        reach = settings["dilation"][i] * (kernel[i] - 1) + 1
-        if (side + 2 * settings["padding"][i] - reach) % settings["stride"][i]:
-            raise UnsupportedError("it rounds its output's sides up")
+    return modules.pool(b, op, x, kernel, settings, **more, **up)
 
 
 @operator("GlobalAveragePool")
@@ -139,7 +130,7 @@ def _global_average(b: Builder, c: Call) -> Value:
 @operator("GlobalMaxPool")
 def _global_max(b: Builder, c: Call) -> Value:
     x = signal(c.get(0))
-    return math.reduce(b, "max", x, range(2, len(x.known)), keepdims=True)
+    return combining.reduce(b, "max", x, range(2, len(x.known)), keepdims=True)
 
 
 @operator("BatchNormalization")

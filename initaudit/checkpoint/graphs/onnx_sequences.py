@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from initaudit.checkpoint.graphs import moving, selecting, sequences
 from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.onnx_table import operator
-from initaudit.checkpoint.graphs.steps import Builder
+from initaudit.checkpoint.graphs.steps import Builder, Part
 from initaudit.checkpoint.graphs.values import (
-    Known,
     Signal,
     UnsupportedError,
     Value,
-    Weight,
     known,
     signal,
 )
+from initaudit.network import Attribute
+
+Array = NDArray[Any]
 
 _ORDER = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 
@@ -29,24 +31,27 @@ def _recurrent(b: Builder, c: Call) -> Any:
     x = signal(c.get(0))
     kind, layout = c.node.operator, c.attribute("layout", 0)
     _plain(c, kind)
+    if x.batch != (0 if layout else 1):
+        raise UnsupportedError("it runs over the samples")
     weights, around = known(c.get(1)), known(c.get(2))
-    b.reordered.update(v.stored.name for v in c.inputs[1:4] if isinstance(v, Weight))
     biases = None if c.get(3) is None else known(c.get(3))
     hidden = around.shape[-1]
     order = _ORDER[kind]
-    given: list[dict[str, Value | None]] = []
+    given: list[dict[str, Value | Part | None]] = []
     for d in range(len(weights)):
-        one: dict[str, Value | None] = {
-            "weight_ih": _gates(weights[d], order, hidden),
-            "weight_hh": _gates(around[d], order, hidden),
-        }
+        parts = [("weight_ih", 1, f"{d}", weights[d]), ("weight_hh", 2, f"{d}", around[d])]
         if biases is not None:
             half = biases.shape[1] // 2
-            one["bias_ih"] = _gates(biases[d, :half], order, hidden)
-            one["bias_hh"] = _gates(biases[d, half:], order, hidden)
-        given.append(one)
+            parts.append(("bias_ih", 3, f"{d}, :{half}", biases[d, :half]))
+            parts.append(("bias_hh", 3, f"{d}, {half}:", biases[d, half:]))
+        given.append({
+            role: b.copy(role, c.get(i), index, _gates(array, order, hidden))
+            for role, i, index, array in parts
+        })  # fmt: skip
     backwards = c.attribute("direction", "forward") == "reverse"
-    y = sequences.recurrent(b, kind.lower(), x, given, reverse=backwards)
+    inside = kind == "GRU" and not c.attribute("linear_before_reset", 0)
+    more: dict[str, Attribute] = {"reset": "before"} if inside else {}
+    y = sequences.recurrent(b, kind.lower(), x, given, reverse=backwards, more=more)
     # Y is (T, directions, N, hidden), or (N, T, directions, hidden).
     time = 1 if layout else 0
     last = selecting.take(b, y, time, 0 if backwards else -1) if len(given) == 1 else y
@@ -68,16 +73,13 @@ def _plain(c: Call, kind: str) -> None:
     if c.get(7) is not None or c.attribute("clip"):
         raise UnsupportedError("it has peepholes or clips its cells")
     usual = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
-    if kind == "GRU" and not c.attribute("linear_before_reset", 0):
-        raise UnsupportedError("its reset gate acts before the product")
     functions = c.node.attributes.get("activations")
     if functions and tuple(functions)[: len(usual[kind])] != usual[kind]:
         raise UnsupportedError(f"its gates are {functions}")
 
 
-def _gates(array: Any, order: Sequence[int], hidden: int) -> Known:
-    parts = [array[i * hidden : (i + 1) * hidden] for i in order]
-    return Known(np.concatenate(parts))
+def _gates(array: Array, order: Sequence[int], hidden: int) -> Array:
+    return np.concatenate([array[i * hidden : (i + 1) * hidden] for i in order])
 
 
 @operator("Attention")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic as math
-from initaudit.checkpoint.graphs import modules, moving, selecting, sequences
+from initaudit.checkpoint.graphs import combining, gathering, modules, moving, selecting, sequences
 from initaudit.checkpoint.graphs.calls import Call, Operator
 from initaudit.checkpoint.graphs.onnx_table import TABLE, Function, operator, scalar_of
 from initaudit.checkpoint.graphs.steps import Builder
@@ -157,7 +157,23 @@ def _gather(b: Builder, c: Call) -> Value:
     table = isinstance(x, Weight) and len(x.shape) == 2 and axis == 0
     if table and (isinstance(index, Signal) or index.shape):
         return sequences.embedding(b, x, index)
-    return selecting.gather(b, moving.settle(b, x), moving.settle(b, index), axis)
+    return gathering.gather(b, moving.settle(b, x), moving.settle(b, index), axis)
+
+
+@operator("GatherND")
+def _gather_nd(b: Builder, c: Call) -> Value:
+    if c.attribute("batch_dims", 0):
+        raise UnsupportedError("it selects in each sample")
+    index = known(c.get(1))
+    return gathering.gather_together(b, c.get(0), tuple(np.moveaxis(index, -1, 0)))
+
+
+@operator("ArgMax")
+def _argmax(b: Builder, c: Call) -> Value:
+    if c.attribute("select_last_index", 0):
+        raise UnsupportedError("it chooses the last of several")
+    keep = bool(c.attribute("keepdims", 1))
+    return gathering.argmax(c.get(0), c.attribute("axis", 0), keepdims=keep)
 
 
 @operator("Pad")
@@ -181,31 +197,40 @@ def _pad(b: Builder, c: Call) -> Value:
 @operator("Resize", "Upsample")
 def _resize(b: Builder, c: Call) -> Value:
     x = signal(c.get(0))
-    sides = x.known[2:]
     given = c.inputs[1:] if c.node.operator == "Upsample" else c.inputs[2:]
     scales = () if not given or given[0] is None else tuple(known(given[0]).astype(float).ravel())
+    rank = len(x.known)
+    axes = tuple(axis % rank for axis in c.attribute("axes", range(rank)))
     if scales:
-        factor = scales[2:] if len(scales) == len(x.known) else scales
+        told = dict(zip(axes, scales, strict=True))
     else:
-        size = ints(given[1])
-        factor = tuple(m / n for n, m in zip(sides, size[-len(sides) :], strict=True))
-    mode = {"linear": "bilinear"}.get(
-        c.attribute("mode", "nearest"), c.attribute("mode", "nearest")
-    )
+        if c.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
+            raise UnsupportedError("it keeps the ratio of the sides")
+        told = {axis: m / x.known[axis] for axis, m in zip(axes, ints(given[1]), strict=True)}
+    if x.batch != 0 or any(told.get(axis, 1.0) != 1.0 for axis in (0, 1)):
+        raise UnsupportedError("it resizes what is not space")
+    factor = tuple(told.get(axis, 1.0) for axis in range(2, rank))
+    named = c.attribute("mode", "nearest")
+    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(named, named)
     form = c.attribute("coordinate_transformation_mode", "half_pixel")
     allowed = {"half_pixel", "pytorch_half_pixel"} | (
         {"asymmetric"} if mode == "nearest" else {"align_corners"}
     )
-    if mode not in {"nearest", "bilinear"} or form not in allowed:
+    if mode not in {"nearest", "bilinear", "bicubic"} or form not in allowed:
         raise UnsupportedError(f"it resizes by {mode} with {form} coordinates")
-    size = tuple(int(n * f) for n, f in zip(sides, factor, strict=True))
-    return modules.resize(b, x, factor, mode, size, corners=form == "align_corners")
+    if mode == "bicubic" and abs(c.attribute("cubic_coeff_a", -0.75) + 0.75) > 1e-6:
+        raise UnsupportedError("its cubic kernel is not that of a = -0.75")
+    if c.attribute("exclude_outside", 0) and mode == "bicubic":
+        raise UnsupportedError("it leaves out what lies beyond the sides")
+    if c.attribute("antialias", 0) and min(factor) < 1:
+        raise UnsupportedError("it smooths what it makes smaller")
+    return modules.resize(b, x, factor, mode, corners=form == "align_corners")
 
 
 def _reduction(name: str) -> Function:
     def run(b: Builder, c: Call) -> Value:
         keep = bool(c.attribute("keepdims", 1))
-        return math.reduce(b, name, c.get(0), _axes(c), keepdims=keep)
+        return combining.reduce(b, name, c.get(0), _axes(c), keepdims=keep)
 
     return run
 
@@ -219,7 +244,7 @@ def _length(b: Builder, c: Call) -> Value:
     x = c.get(0)
     square = math.binary(b, "power", x, scalar(2.0))
     keep = bool(c.attribute("keepdims", 1))
-    return math.unary(b, "sqrt", math.reduce(b, "sum", square, _axes(c), keepdims=keep))
+    return math.unary(b, "sqrt", combining.reduce(b, "sum", square, _axes(c), keepdims=keep))
 
 
 @operator("DepthToSpace", "SpaceToDepth")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from initaudit import graph
 from initaudit.checkpoint.graphs.fuse import Steps
 from initaudit.checkpoint.graphs.naming import named
 from initaudit.checkpoint.graphs.roles import roles
-from initaudit.checkpoint.graphs.steps import Builder, Part, Step
+from initaudit.checkpoint.graphs.steps import Part, Step
 from initaudit.checkpoint.memory import from_mapping
-from initaudit.checkpoint.statistics import measure
 from initaudit.checkpoint.stored import FLOATS, Plan
 from initaudit.network import (
     Assumption,
@@ -43,7 +41,7 @@ def planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
     said = [*notes, *(_told(operator, count) for operator, count in b.unknown.items())]
 
     def network(tensors: Sequence[Tensor]) -> Network:
-        by_name = {tensor.name: tensor for tensor in (*_copies(b, order, path), *tensors)}
+        by_name = {tensor.name: tensor for tensor in tensors}
         layers = tuple(
             _layer(b.steps[n], names[n], [names[i] for i in b.steps[n].inputs], by_name,
                    given.get(n))
@@ -56,23 +54,12 @@ def planned(steps: Steps, notes: Sequence[str], name: str, path: str) -> Plan:
             topology="graph",
             site=Site(path),
             assumptions=tuple(Assumption(text) for text in dict.fromkeys(said)),
-            apart=_apart(layers, [t for t in tensors if t.name not in b.reordered]),
+            apart=_apart(layers, tensors),
         )
 
-    return Plan(network, dict(b.computed), axes)
-
-
-def _copies(b: Builder, order: Sequence[int], path: str) -> Iterator[Tensor]:
-    """Yield the statistics of weights that are stored ones with their gates in another order."""
-    arrays = {
-        part.key: np.ascontiguousarray(b.computed[part.key], np.float32)
-        for n in order
-        if b.steps[n].op in graph.RECURRENT
-        for part in b.steps[n].parts
-        if part.key in b.computed
-    }
-    for stored in from_mapping(arrays, path).arrays if arrays else ():
-        yield measure(stored)
+    held = b.copies & {part.key for n in order for part in b.steps[n].parts}
+    copies = from_mapping({key: b.computed[key] for key in b.computed if key in held}, path)
+    return Plan(network, dict(b.computed), axes, copies=copies.arrays)
 
 
 def _told(operator: str, count: int) -> str:

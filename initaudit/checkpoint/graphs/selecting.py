@@ -17,6 +17,7 @@ from initaudit.checkpoint.graphs.values import (
     Value,
     constant,
     known,
+    size,
 )
 from initaudit.network import Attribute
 
@@ -38,10 +39,10 @@ def cut(b: Builder, x: Value, axis: int, start: int, stop: int, step: int = 1) -
         raise UnsupportedError("it selects samples")
     if chosen.step < 1:
         raise UnsupportedError(f"it takes {len(chosen)} positions by steps of {chosen.step}")
-    if not chosen:
-        # What no rotation leaves over: joined to something, it adds nothing.
-        return Known(np.zeros((*shape[:axis], 0, *shape[axis + 1 :]), np.float32))
     out = (*shape[:axis], len(chosen), *shape[axis + 1 :])
+    if not chosen:
+        # What no rotation leaves over, say: joined to something, it adds nothing.
+        return Known(np.zeros(out, np.float32))
     attributes = {"start": chosen.start, "stop": min(chosen.stop, extent), "axis": x.axis(axis)}
     if chosen.step != 1:
         attributes["step"] = chosen.step
@@ -66,9 +67,12 @@ def take(b: Builder, x: Value, axis: int, index: int) -> Value:
 
 
 def concat(b: Builder, values: Sequence[Value], axis: int) -> Value:
-    """Return values joined along an axis; a constant among them is repeated for every sample."""
+    """Return values joined along an axis; a constant among them is repeated for every sample.
+
+    What holds no number adds nothing.
+    """
     values = [settle(b, v) for v in values]
-    values = [v for v in values if not (isinstance(v, Known) and v.array.size == 0)] or values[:1]
+    values = [v for v in values if isinstance(v, Signal) or size(v.shape)] or values
     if constant(*values):
         return Known(np.concatenate([known(v) for v in values], axis))
     signals = [v for v in values if isinstance(v, Signal)]
@@ -96,35 +100,6 @@ def split(b: Builder, x: Value, axis: int, sizes: Sequence[int]) -> tuple[Value,
     """Return a value in parts of these sizes along an axis."""
     bounds = np.cumsum([0, *sizes])
     return tuple(cut(b, x, axis, int(start), int(stop)) for start, stop in pairwise(bounds))
-
-
-def gather(b: Builder, x: Value, index: Value, axis: int) -> Value:
-    """Return positions along an axis by their numbers, as NumPy's take."""
-    x = settle(b, x)
-    if not isinstance(x, Signal):
-        if isinstance(index, Signal):
-            raise UnsupportedError("it looks up numbers that depend on the input")
-        array = x.array if isinstance(x, Known) else x.known().array
-        return Known(np.take(array, index.array if isinstance(index, Known) else 0, axis))
-    if not isinstance(index, Known):
-        raise UnsupportedError("what it selects depends on the input")
-    axis %= len(x.known)
-    extent = x.known[axis]
-    numbers = np.where(index.array < 0, index.array + extent, index.array).astype(np.int64)
-    if numbers.ndim == 0:
-        return take(b, x, axis, int(numbers))
-    if (
-        numbers.ndim == 1
-        and numbers.size
-        and np.array_equal(numbers, np.arange(numbers[0], numbers[0] + numbers.size))
-    ):
-        return cut(b, x, axis, int(numbers[0]), int(numbers[-1]) + 1)
-    if numbers.ndim != 1 or axis == x.batch or numbers.min() < 0 or numbers.max() >= extent:
-        raise UnsupportedError("it selects positions in a pattern that is not known")
-    out = (*x.known[:axis], numbers.size, *x.known[axis + 1 :])
-    part = b.part("value", Known(numbers))
-    places = b.emit("constant", [b.anchor()], numbers.shape, batch=None, parts=[part])
-    return b.emit("gather", [x, places], out, batch=x.batch, attributes={"axis": x.axis(axis)})
 
 
 def pad(b: Builder, x: Value, before: Sequence[int], after: Sequence[int], fill: float) -> Value:

@@ -83,8 +83,15 @@ def _positions(b: Builder, weight: Weight, part: Part, index: NDArray[Any]) -> V
         return moving.reshape(b, replace(made, shape=(b.samples, row.size, width)),
                               (b.samples, *lead, row.size, width))  # fmt: skip
     held = b.emit("constant", [anchor], weight.shape, batch=None, parts=[part])
-    flat = b.part("value", Known(index.ravel()))
-    places = b.emit("constant", [anchor], (index.size,), batch=None, parts=[flat])
+    shared = alike and index.ndim > 1 and len(index) == b.samples
+    flat = b.part("value", Known(row if shared else index.ravel()))
+    places = b.emit("constant", [anchor], flat.shape, batch=None, parts=[flat])
+    if shared:
+        # One sample's rows are those of all.
+        once = b.emit("gather", [held, places], (1, row.size, width), attributes={"axis": 1})
+        lead = (b.samples, *index.shape[1:-1])
+        return moving.reshape(b, replace(once, shape=(b.samples, row.size, width)),
+                              (*lead, row.size, width))  # fmt: skip
     found = b.emit(
         "gather", [held, places], (index.size, width), batch=None, attributes={"axis": 1}
     )
@@ -141,14 +148,15 @@ def recurrent(
     b: Builder,
     op: str,
     x: Signal,
-    directions: Sequence[Mapping[str, Value | None]],
+    directions: Sequence[Mapping[str, Value | Part | None]],
     *,
     reverse: bool = False,
+    more: Mapping[str, Attribute] | None = None,
 ) -> Signal:
     """Return the outputs of a recurrent layer over a sequence, one for each step.
 
     x is (N, T, features), or (T, N, features) with its samples on axis 1; so is what is returned,
-    the directions side by side.
+    the directions side by side. ``more`` are attributes of the layer.
     """
     made: list[Signal] = []
     scope = b.scope
@@ -158,7 +166,7 @@ def recurrent(
         size = width.shape[1] if width is not None and not isinstance(width, Signal) else 0
         b.scope = f"{scope}.reverse" if i == 1 and scope else scope
         out = None if x.shape is None else (*x.shape[:-1], size)
-        attributes: dict[str, Attribute] = {"layout": "oi"}
+        attributes: dict[str, Attribute] = {"layout": "oi", **(more or {})}
         if backwards:
             attributes["reverse"] = True
         made.append(

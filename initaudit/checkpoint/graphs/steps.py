@@ -52,8 +52,8 @@ class Builder:
 
     ``unknown`` counts the nodes of each operator that is not known, with a reason. ``samples`` is
     the extent that shapes of the graph have for the samples while it is read. ``notes`` are
-    what was assumed. ``reordered`` are
-    stored weights of which a step holds a copy in another order.
+    what was assumed. ``copies`` are
+    the names of computed arrays that are weights in another order than the file's, to be measured.
     """
 
     steps: dict[int, Step] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Builder:
     unknown: dict[str, int] = field(default_factory=dict)
     samples: int = 1
     notes: list[str] = field(default_factory=list)
-    reordered: set[str] = field(default_factory=set)
+    copies: set[str] = field(default_factory=set)
     scope: str = ""
     stem: str = ""
     next: int = 0
@@ -102,6 +102,19 @@ class Builder:
                 return Part(role, key, array.shape)
             case _:
                 raise UnsupportedError(f"its {role} is computed from the input")
+
+    def copy(self, role: str, source: Value, index: str, array: NDArray[Any]) -> Part:
+        """Return a parameter that holds a part of a weight in another order, and is measured.
+
+        It is called by the stored array and the part's ``index``, as NumPy writes it.
+        """
+        made = self.part(role, Known(array))
+        if isinstance(source, Weight) and source.shape == source.stored.shape:
+            key = f"{source.stored.name}[{index}]"
+            self.computed[key] = self.computed.pop(made.key)
+            made = Part(role, key, array.shape, source.stored.name)
+        self.copies.add(made.key)
+        return made
 
     def anchor(self) -> Signal:
         """Return a signal that places a constant: the first input."""

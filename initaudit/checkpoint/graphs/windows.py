@@ -24,6 +24,8 @@ from initaudit.checkpoint.graphs.values import (
 
 Shape = tuple[int, ...]
 
+_ELEMENTWISE = frozenset({"add", "subtract", "multiply", "divide"})
+
 
 def count(b: Builder, x: Signal) -> int:
     """Return how many windows of each sample lie on the samples' axis."""
@@ -82,11 +84,19 @@ def _alike(b: Builder, number: int, total: int, windows: int) -> bool:
     if step.op == "constant":
         part = step.part("value")
         array = None if part is None else b.computed.get(part.key)
-        if array is None or not array.ndim or array.shape[0] != total:
-            return array is None or total not in array.shape
+        if array is None:
+            return all(total not in part.shape for part in step.parts)
+        if not array.ndim or array.shape[0] != total:
+            return total not in array.shape
         apart = array.reshape(-1, windows, *array.shape[1:])
         return np.array_equal(np.broadcast_to(apart[:1], apart.shape), apart)
-    return all(_alike(b, i, total, windows) for i in step.inputs)
+    met = step.inputs
+    if step.op in _ELEMENTWISE and step.shape is not None:
+        # What has one entry along the windows' axis is the same for all of them.
+        rank = len(step.shape)
+        shapes = {i: b.steps[i].shape or () for i in met}
+        met = [i for i in met if len(shapes[i]) != rank or shapes[i][1] != 1]
+    return all(_alike(b, i, total, windows) for i in met)
 
 
 def attended(b: Builder, x: Signal) -> Signal:

@@ -53,16 +53,33 @@ def _mixed(x: Array, mixes: Sequence[Array]) -> Array:
     return y
 
 
-def _linear(old: int, factor: int, corners: bool, dtype: DTypeLike) -> Array:  # noqa: FBT001
-    """Return the matrix of linear interpolation, ends held."""
-    new = old * factor
+_LINEAR = frozenset({"linear", "bilinear", "trilinear"})
+_CUBIC = frozenset({"cubic", "bicubic"})
+
+
+def _tent(distance: Array) -> Array:
+    left: Array = np.maximum(1.0 - distance, 0.0)
+    return left
+
+
+def _keys(distance: Array) -> Array:
+    """Return the kernel of Keys (1981) with a = -3/4, as in PyTorch and by default in ONNX."""
+    d, a = distance, -0.75
+    near = ((a + 2.0) * d - (a + 3.0)) * d**2 + 1.0
+    far = ((d - 5.0) * d + 8.0) * a * d - 4.0 * a
+    return np.where(d < 1.0, near, np.where(d < 2.0, far, 0.0))
+
+
+def _mix(old: int, new: int, mode: str, corners: bool, dtype: DTypeLike) -> Array:  # noqa: FBT001
+    """Return the matrix (new, old) of an interpolation, the ends repeated beyond the sides."""
     at = np.arange(new)
-    place = at * (old - 1) / max(new - 1, 1) if corners else (at + 0.5) / factor - 0.5
-    place = np.clip(place, 0.0, old - 1.0)
-    low = np.minimum(place.astype(np.int64), max(old - 2, 0))
+    place = at * (old - 1) / max(new - 1, 1) if corners else (at + 0.5) * (old / new) - 0.5
+    low = np.floor(place).astype(np.int64)
     mix = np.zeros((new, old))
-    mix[at, low] = 1.0 - (place - low)
-    mix[at, np.minimum(low + 1, old - 1)] += place - low
+    for shift in range(-1, 3):
+        kernel = _keys if mode in _CUBIC else _tent
+        weight = kernel(np.abs(place - (low + shift)))
+        np.add.at(mix, (at, np.clip(low + shift, 0, old - 1)), weight)
     return mix.astype(dtype)
 
 
@@ -81,11 +98,17 @@ def _upsample(attributes: Attributes, inputs: Inputs, params: Params) -> tuple[A
     if min(factors) < 1:
         raise OpError(f"it upsamples by {factors}")
     if mode == "nearest":
+        if "size" in attributes:
+            raise OpError("it repeats places by whole factors, not up to a size")
         return _repeated(x, factors), (x.shape, factors, None)
-    if mode not in {"linear", "bilinear", "trilinear"}:
+    if not isinstance(mode, str) or mode not in _LINEAR | _CUBIC:
         raise OpError(f"the mode {mode!r} of upsampling is not known")
     corners = bool(attributes.get("align_corners"))
-    mixes = [_linear(n, f, corners, x.dtype) for n, f in zip(sides, factors, strict=True)]
+    whole = tuple(n * f for n, f in zip(sides, factors, strict=True))
+    sizes = each(attributes, "size", len(sides), 1) if "size" in attributes else whole
+    if min(sizes) < 1:
+        raise OpError(f"it resizes to {sizes}")
+    mixes = [_mix(n, m, mode, corners, x.dtype) for n, m in zip(sides, sizes, strict=True)]
     return _mixed(x, mixes), (x.shape, factors, mixes)
 
 

@@ -75,6 +75,17 @@ def _cut(x: Array, last: tuple[Any, ...]) -> Array:
     return view
 
 
+def overhang(held: int, after: int, reach: int, stride: int) -> int:
+    """Return how far the last window reaches beyond a side where places are rounded up.
+
+    ``held`` is the side with the padding before it. A window that would start behind it is none,
+    as in PyTorch and ONNX.
+    """
+    left = (held + after - reach) % stride
+    start = held + after - reach - left + stride
+    return stride - left if left and start < held else 0
+
+
 def grid(
     attributes: Attributes,
     kernel: tuple[int, ...],
@@ -85,6 +96,7 @@ def grid(
     """Return the grid of a layer's stride, padding and dilation; OpError where nothing fits.
 
     Padding "same" gives ceil(side / stride) places, the odd one after (as Keras and PyTorch do).
+    ``ceil`` rounds the number of places up.
     """
     dims = len(kernel)
     if len(sides) != dims:
@@ -105,6 +117,11 @@ def grid(
     else:
         plain = {**attributes, "padding": 0 if padding in {"valid", None} else padding}
         before = after = each(plain, "padding", dims, 0)
+    if attributes.get("ceil") is True:
+        after = tuple(
+            a + overhang(n + b, a, r, s)
+            for n, b, a, r, s in zip(sides, before, after, reach, stride, strict=True)
+        )
     out = tuple(
         (n + b + a - r) // s + 1
         for n, b, a, r, s in zip(sides, before, after, reach, stride, strict=True)
