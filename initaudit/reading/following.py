@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Known, Signal
@@ -55,7 +56,7 @@ def run(
     _bind(state, scope, function, args, keywords)
     if isinstance(node, ast.Lambda):
         return evaluating.evaluate(state, scope, node.body)
-    if any(isinstance(x, ast.Yield | ast.YieldFrom) for x in ast.walk(node)):
+    if _yields(node):
         return Unknown(f"{function.name} is a generator")
     if isinstance(node, ast.AsyncFunctionDef):
         return Unknown(f"{function.name} is asynchronous")
@@ -69,6 +70,11 @@ def run(
     finally:
         state.depth -= 1
     return None
+
+
+@lru_cache(maxsize=4096)
+def _yields(node: ast.AST) -> bool:
+    return any(isinstance(x, ast.Yield | ast.YieldFrom) for x in ast.walk(node))
 
 
 def _static(function: Function) -> bool:
