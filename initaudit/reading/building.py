@@ -22,6 +22,7 @@ from initaudit.reading.values import (
     Parameter,
     Scope,
     StopError,
+    UnfitError,
     Unknown,
     UserClass,
     Vague,
@@ -183,7 +184,7 @@ def _weights(
     told = {name: _told(state, spec, name, value) for name, value in named.items()}
     bound = bind(spec.parameters, (), {k: folded(v) for k, v in told.items()})
     if bound is None:
-        raise StopError(f"{spec.name} is called with arguments that do not fit", state.at)
+        raise UnfitError(f"{spec.name} is called with arguments that do not fit", state.at)
     made.bound = bound
     made.attrs.update({f"_{k}": v for k, v in told.items() if isinstance(v, Module)})
     own = spec.framework == "torch" and "Cell" not in spec.name

@@ -16,6 +16,7 @@ from initaudit.reading.values import (
     Module,
     Scope,
     StopError,
+    UnfitError,
     Unknown,
 )
 from initaudit.reading.windows import Window
@@ -70,6 +71,30 @@ def run(
     finally:
         state.depth -= 1
     return None
+
+
+def _try(state: State, scope: Scope, statement: ast.Try) -> None:
+    """Follow a try; a layer's refusal of its arguments is the one error that is caught."""
+    try:
+        block(state, scope, statement.body)
+    except UnfitError as error:
+        handler = next((h for h in statement.handlers if _catches(h)), None)
+        if handler is None:
+            raise
+        if handler.name:
+            scope.names[handler.name] = Unknown(error.reason)
+        block(state, scope, handler.body)
+    else:
+        block(state, scope, statement.orelse)
+    block(state, scope, statement.finalbody)
+
+
+_TYPE_ERRORS = frozenset({"TypeError", "Exception", "BaseException"})
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(k is None or (isinstance(k, ast.Name) and k.id in _TYPE_ERRORS) for k in kinds)
 
 
 @lru_cache(maxsize=4096)
@@ -165,8 +190,7 @@ def _statement(state: State, scope: Scope, statement: ast.stmt) -> None:
             _with(state, scope, items)
             block(state, scope, body)
         case ast.Try():
-            block(state, scope, [*statement.body, *statement.orelse])
-            block(state, scope, statement.finalbody)
+            _try(state, scope, statement)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             scope.names[statement.name] = Function(statement, scope.unit, scope, scope.owner)
         case ast.Break():

@@ -110,6 +110,12 @@ def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[s
         return Unknown(f"{full} is not followed")
     if last == "interpolate":
         return _interpolate(state, args, keywords)
+    if full == "torch.nn.functional.normalize" and state.tape is not None:
+        from initaudit.reading import normalising
+
+        made = normalising.normalised(state, args, keywords)
+        if made is not None:
+            return made
     return method(state, None, last, args, keywords, full)
 
 
