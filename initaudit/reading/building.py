@@ -19,6 +19,7 @@ from initaudit.reading.values import (
     Open,
     Parameter,
     StopError,
+    UnfitError,
     Unknown,
     Vague,
 )
@@ -85,7 +86,7 @@ def _weights(
     told = {name: _told(state, spec, name, value) for name, value in named.items()}
     bound = bind(spec.parameters, (), {k: folded(v) for k, v in told.items()})
     if bound is None:
-        raise StopError(f"{spec.name} is called with arguments that do not fit", state.at)
+        raise UnfitError(f"{spec.name} is called with arguments that do not fit", state.at)
     made.bound = bound
     made.attrs.update({f"_{k}": v for k, v in told.items() if isinstance(v, Module)})
     own = spec.framework == "torch" and "Cell" not in spec.name

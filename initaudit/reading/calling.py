@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from initaudit.reading import (
@@ -69,12 +70,17 @@ def expression(state: State, scope: Scope, expr: ast.Call) -> Any:
             return Unknown("its keyword arguments are not known")
     kept = state.at
     state.at = scope.unit.site(expr)
-    state.text.append(ast.unparse(expr) if state.tape is None else "")
+    state.text.append(_text(expr) if state.tape is None else "")
     try:
         return apply(state, callee, tuple(args), keywords, expr)
     finally:
         state.at = kept
         state.text.pop()
+
+
+@lru_cache(maxsize=4096)
+def _text(expr: ast.Call) -> str:
+    return ast.unparse(expr)
 
 
 def _super(state: State, scope: Scope, expr: ast.Call) -> Any:

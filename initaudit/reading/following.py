@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from initaudit.checkpoint.graphs.values import Known, Signal
 from initaudit.reading import assigning, evaluating, filling, names, skipping, windows
 from initaudit.reading.state import DEPTH, State
-from initaudit.reading.values import HELD, EndlessError, Function, Module, Scope, StopError, Unknown
+from initaudit.reading.values import (
+    HELD,
+    EndlessError,
+    Function,
+    Module,
+    Scope,
+    StopError,
+    UnfitError,
+    Unknown,
+)
 from initaudit.reading.windows import Window
 
 
@@ -49,7 +59,7 @@ def run(
     _bind(state, scope, function, args, keywords)
     if isinstance(node, ast.Lambda):
         return evaluating.evaluate(state, scope, node.body)
-    if any(isinstance(x, ast.Yield | ast.YieldFrom) for x in ast.walk(node)):
+    if _yields(node):
         return Unknown(f"{function.name} is a generator")
     if isinstance(node, ast.AsyncFunctionDef):
         return Unknown(f"{function.name} is asynchronous")
@@ -63,6 +73,35 @@ def run(
     finally:
         state.depth -= 1
     return None
+
+
+def _try(state: State, scope: Scope, statement: ast.Try) -> None:
+    """Follow a try; a layer's refusal of its arguments is the one error that is caught."""
+    try:
+        block(state, scope, statement.body)
+    except UnfitError as error:
+        handler = next((h for h in statement.handlers if _catches(h)), None)
+        if handler is None:
+            raise
+        if handler.name:
+            scope.names[handler.name] = Unknown(error.reason)
+        block(state, scope, handler.body)
+    else:
+        block(state, scope, statement.orelse)
+    block(state, scope, statement.finalbody)
+
+
+_TYPE_ERRORS = frozenset({"TypeError", "Exception", "BaseException"})
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(k is None or (isinstance(k, ast.Name) and k.id in _TYPE_ERRORS) for k in kinds)
+
+
+@lru_cache(maxsize=4096)
+def _yields(node: ast.AST) -> bool:
+    return any(isinstance(x, ast.Yield | ast.YieldFrom) for x in ast.walk(node))
 
 
 def _static(function: Function) -> bool:
@@ -153,8 +192,7 @@ def _statement(state: State, scope: Scope, statement: ast.stmt) -> None:
             _with(state, scope, items)
             block(state, scope, body)
         case ast.Try():
-            block(state, scope, [*statement.body, *statement.orelse])
-            block(state, scope, statement.finalbody)
+            _try(state, scope, statement)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             scope.names[statement.name] = Function(statement, scope.unit, scope, scope.owner)
         case ast.Break():

@@ -44,5 +44,9 @@ class StopError(Exception):
         self.site = site
 
 
+class UnfitError(StopError):
+    """A call that a framework refuses with a TypeError: its arguments do not fit."""
+
+
 class EndlessError(StopError):
     """The source takes too many steps: nothing is told of a model that is not followed whole."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from initaudit.catalogue import argument
 from initaudit.checkpoint.graphs.values import Signal
 from initaudit.reading import (
     attending,
@@ -12,6 +13,7 @@ from initaudit.reading import (
     heads,
     lasting,
     reparametrising,
+    settings,
     tensors,
     transformer,
 )
@@ -60,6 +62,18 @@ def _set(module: Module, name: str) -> Any:
     return value
 
 
+def _eps(state: State, module: Module) -> Any:
+    """Return what a norm adds to the variance; its default where the source leaves it open."""
+    value = evaluating.plain(module, "eps")
+    if not isinstance(value, Unknown) or module.spec is None:
+        return _set(module, "eps")
+    held = settings.unfolded(argument(module.spec.parameters, {}, "eps"), "eps")
+    if not isinstance(held, float):
+        return _set(module, "eps")
+    state.notes[f"eps of {module.title} is left open: it is {held:g}, its default"] = None
+    return held
+
+
 def _param(state: State, module: Module, name: str) -> Any:
     return reparametrising.effective(state, module, name)
 
@@ -86,7 +100,7 @@ def _conv(state: State, module: Module, x: Any) -> Any:
 
 def _batch_norm(state: State, module: Module, x: Any) -> Any:
     names = ("input", "weight", "bias", "running_mean", "running_var", "eps")
-    given = [x, *(_param(state, module, n) for n in names[1:5]), _set(module, "eps")]
+    given = [x, *(_param(state, module, n) for n in names[1:5]), _eps(state, module)]
     return tensors.aten(state, "batch_norm", given, names)
 
 
@@ -95,7 +109,7 @@ def _layer_norm(state: State, module: Module, x: Any) -> Any:
     shape = _set(module, "normalized_shape")
     given: list[Any] = [x, shape if isinstance(shape, tuple) else (shape,)]
     names = ["input", "normalized_shape", "weight", "bias", "eps"]
-    given += [_param(state, module, "weight"), _param(state, module, "bias"), _set(module, "eps")]
+    given += [_param(state, module, "weight"), _param(state, module, "bias"), _eps(state, module)]
     return tensors.aten(state, "rms_norm" if rms else "layer_norm", given, names)
 
 
@@ -103,8 +117,8 @@ def _group_norm(state: State, module: Module, x: Any) -> Any:
     weight, bias = _param(state, module, "weight"), _param(state, module, "bias")
     if module.spec is not None and module.spec.op == "instance_norm":
         names = ("input", "weight", "bias", "eps")
-        return tensors.aten(state, "instance_norm", (x, weight, bias, _set(module, "eps")), names)
-    given = (x, _set(module, "num_groups"), weight, bias, _set(module, "eps"))
+        return tensors.aten(state, "instance_norm", (x, weight, bias, _eps(state, module)), names)
+    given = (x, _set(module, "num_groups"), weight, bias, _eps(state, module))
     names_ = ("input", "num_groups", "weight", "bias", "eps")
     return tensors.aten(state, "group_norm", given, names_)
 

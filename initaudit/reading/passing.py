@@ -91,8 +91,8 @@ def _combined(asked: list[list[Entry]]) -> list[list[Entry | None]]:
     return [[a[min(i, len(a) - 1)] if a else None for a in asked] for i in range(most)]
 
 
-def _score(reading: Reading) -> tuple[bool, int]:
-    return (not reading.stopped, reading.placed)
+def _score(reading: Reading) -> tuple[bool, int, int]:
+    return (not reading.stopped, reading.placed, len(reading.tape.builder.steps))
 
 
 def _inputs(model: Model) -> list[str]:

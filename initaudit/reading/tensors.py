@@ -10,7 +10,16 @@ import numpy as np
 
 from initaudit.checkpoint.graphs import arithmetic
 from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Weight
-from initaudit.reading import factories, filling, functions, python, unborn, windows
+from initaudit.reading import (
+    factories,
+    filling,
+    functions,
+    normalising,
+    python,
+    resizing,
+    unborn,
+    windows,
+)
 from initaudit.reading.state import State
 from initaudit.reading.tape import Tape
 from initaudit.reading.values import (
@@ -108,7 +117,11 @@ def function(state: State, full: str, args: tuple[Any, ...], keywords: Mapping[s
     if last in {"iinfo", "device", "dtype"} or "autocast" in last:
         return Unknown(f"{full} is not followed")
     if last == "interpolate":
-        return _interpolate(state, args, keywords)
+        return resizing.interpolate(state, args, keywords)
+    if full == "torch.nn.functional.normalize" and state.tape is not None:
+        made = normalising.normalised(state, args, keywords)
+        if made is not None:
+            return made
     return method(state, None, last, args, keywords, full)
 
 
@@ -289,30 +302,3 @@ def attribute(state: State, subject: Any, wanted: str) -> Any:
 def _dtype(subject: Any) -> External:
     kind = subject.array.dtype.kind if isinstance(subject, Known) else "f"
     return External({"i": "torch.int64", "b": "torch.bool"}.get(kind, "torch.float32"))
-
-
-_MODES = frozenset({"nearest", "linear", "bilinear", "bicubic"})
-
-
-def _interpolate(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute", "antialias")
-    given = dict(zip(names, args, strict=False)) | dict(keywords)
-    x, factor, size = given.get("input"), given.get("scale_factor"), given.get("size")
-    if not isinstance(x, Signal) or x.shape is None:
-        return ended(state, "interpolate", (x,))
-    dims = len(x.shape) - 2
-    mode = given.get("mode", "nearest")
-    known = isinstance(mode, str) and mode in _MODES and not given.get("antialias")
-    if not known or isinstance(factor, Unknown) or isinstance(size, Unknown):
-        return ended(state, "interpolate", (x,))
-    name = f"upsample_{mode}{dims}d"
-    factors = None
-    if factor is not None:
-        factors = tuple(factor) if isinstance(factor, tuple | list) else (factor,) * dims
-    elif isinstance(size, int):
-        size = (size,) * dims
-    corners = bool(given.get("align_corners"))
-    return aten(
-        state, name, (x, size, corners, factors),
-        ("input", "output_size", "align_corners", "scale_factors"),
-    )  # fmt: skip

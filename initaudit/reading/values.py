@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from initaudit.catalogue import LayerSpec, Value
 from initaudit.network import Interval, Site, Weights
-from initaudit.reading.gaps import EndlessError, Open, StopError, Unknown, Vague
+from initaudit.reading.gaps import EndlessError, Open, StopError, UnfitError, Unknown, Vague
 
 if TYPE_CHECKING:
     from initaudit.reading.units import Unit
@@ -282,5 +282,5 @@ HELD = (Parameter, View)
 __all__ = [
     "EMPTY", "HELD", "Bound", "Draw", "Drawn", "EndlessError", "Event", "External", "Function",
     "Method", "Module", "Namespace", "Object", "Open", "Parameter", "Partial", "Scope",
-    "StopError", "Super", "Unknown", "UserClass", "Vague", "View",
+    "StopError", "Super", "UnfitError", "Unknown", "UserClass", "Vague", "View",
 ]  # fmt: skip
