@@ -17,10 +17,16 @@ from initaudit.rulebook import Severity
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "checkpoints"
 SEEDS = range(20)
+LARGE = "healthy-residual-zero-norm"
+"""As much work as all other healthy fixtures together: drawn anew at every fourth seed."""
 
 
 def bad(report: Report) -> set[str]:
     return {f.rule for f in report.findings if f.severity >= Severity.WARNING}
+
+
+def sound(seed: int) -> list[Drawn]:
+    return [d for d in healthy(seed) if d.name != LARGE or seed % 4 == 0]
 
 
 def audited(drawn: Drawn, seed: int, *, told: bool = True) -> Report:
@@ -72,11 +78,11 @@ def test_faulty_networks_are_named(seed: int, told: bool) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_healthy_networks_are_silent(seed: int) -> None:
-    alarms = {d.name: found for d in healthy(seed) if (found := bad(audited(d, seed)))}
+    alarms = {d.name: found for d in sound(seed) if (found := bad(audited(d, seed)))}
     assert not alarms
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_healthy_networks_are_silent_without_their_activation(seed: int) -> None:
-    alarms = {d.name: found for d in healthy(seed) if (found := bad(audited(d, seed, told=False)))}
+    alarms = {d.name: found for d in sound(seed) if (found := bad(audited(d, seed, told=False)))}
     assert not alarms
