@@ -147,15 +147,26 @@ _TANH_CUBIC = 0.044715
 
 
 def gelu_tanh(x: Array) -> Array:
-    """Return the tanh form of GELU (Hendrycks and Gimpel 2016)."""
-    return 0.5 * x * (1.0 + np.tanh(_TANH_SCALE * (x + _TANH_CUBIC * x**3)))
+    """Return the tanh form of GELU (Hendrycks and Gimpel 2016).
+
+    Half of 1 + tanh(u) is the logistic function of 2 u, which takes one exponential.
+    """
+    return x * _tanh_gate(x)
 
 
 def d_gelu_tanh(x: Array) -> Array:
     """Return the derivative of the tanh form of GELU."""
-    bent = np.tanh(_TANH_SCALE * (x + _TANH_CUBIC * x**3))
-    inner = _TANH_SCALE * (1.0 + 3.0 * _TANH_CUBIC * x**2)
-    return 0.5 * (1.0 + bent) + 0.5 * x * (1.0 - bent**2) * inner
+    gate = _tanh_gate(x)
+    inner = 2.0 * _TANH_SCALE * (1.0 + 3.0 * _TANH_CUBIC * np.square(x))
+    return gate + x * (gate * (1.0 - gate)) * inner
+
+
+def _tanh_gate(x: Array) -> Array:
+    with np.errstate(over="ignore"):
+        gate: Array = 1.0 / (
+            1.0 + np.exp(-2.0 * _TANH_SCALE * x * (1.0 + _TANH_CUBIC * np.square(x)))
+        )
+    return gate
 
 
 _QUICK = 1.702
