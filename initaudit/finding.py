@@ -140,7 +140,8 @@ class NetworkReport:
 
     ``measured_under`` names the activation put in place of unknown ones for the numbers shown,
     None where all are known. ``coverage`` is the share of weight elements that took part in the
-    propagation. ``suggested`` is the signal by layer under the suggested initialisers, where that
+    propagation; it is not a number, and ``parameters`` None, where sizes are left open.
+    ``suggested`` is the signal by layer under the suggested initialisers, where that
     was asked for. ``arithmetic`` is what a declared network's laws alone tell of it.
     """
 
@@ -160,7 +161,7 @@ class NetworkReport:
     effective_rank_min_after_probe: float | None
     sensitivity: float | None
     coverage: float
-    parameters: int
+    parameters: int | None
     layers: tuple[LayerReport, ...]
     stopped: tuple[tuple[str, str], ...] = ()
     suggested: Mapping[str, Forward] = field(default_factory=dict)

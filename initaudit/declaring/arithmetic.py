@@ -1,59 +1,125 @@
-"""Models of open sizes: findings that arithmetic alone can settle."""
+"""Models of open sizes: findings that hold whatever the sizes are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from initaudit import remedy
+from initaudit import auditing, remedy
 from initaudit.claims import Hit, finding
-from initaudit.declaring import guarding, placing, realised
-from initaudit.finding import Fact, Finding, Report
-from initaudit.network import Network, Origin, Site, Unread
-from initaudit.options import Options
-from initaudit.reading import model, passing, predicting
-from initaudit.rulebook import Rule
-from initaudit.version import VERSION
+from initaudit.declaring import guarding, opened, placing, realised
+from initaudit.finding import Fact, Finding, NetworkReport, Report
+from initaudit.network import Interval, Layer, Network, Origin, Site, Unread
+from initaudit.options import Options, Progress, quiet
+from initaudit.reading import model, predicting
+from initaudit.reading.values import StopError
+from initaudit.rulebook import Rule, fill
 
 _JUDGED = {
     "IA203": ("forward", -1), "IA204": ("forward", 1),
     "IA205": ("backward", -1), "IA206": ("backward", 1),
 }  # fmt: skip
 """Rules that arithmetic can settle: which ratio, and whether a small or a large one is a fault."""
+_FEW = 16
+"""Samples that tell whether a gradient is exactly zero."""
+_ANY_SIZE = ("IA101", "IA102")
+"""Rules on weights of one value in a row, whose messages tell no sizes."""
 
 
-def by_arithmetic(made: model.Model, options: Options, rules: Mapping[str, Rule]) -> Report:
-    """Judge a model of open sizes by the moments of its signal, where it is one plain stack."""
-    named = ", ".join(made.opened) or "its sizes"
-    _, stored_of = passing.declared(made, options.seed)
-    _, plan, sites = realised.planned(made, stored_of, options)
-    network = replace(plan.network(()), origin=Origin.DECLARED)
-    told = predicting.predict(network, made.parameters)
-    if told is None:
-        return guarding.left(
-            made.cls, f"{named} left open, and it is no plain stack of layers", made.site
-        )
-    findings = []
-    for key, (which, sign) in _JUDGED.items():
-        rule = rules.get(key)
-        ratio = told.forward if which == "forward" else told.backward
-        if rule is None:
-            continue
-        limit = rule.limits["ratio"]
-        beyond = ratio.hi < limit if sign < 0 else ratio.lo > limit
-        if beyond:
-            value = ratio.hi if sign < 0 else ratio.lo
-            findings.append(_settled(rule, network, told, value, limit, made, sites))
-    bounds = f"signal power x[{told.forward.lo:.3g}, {told.forward.hi:.3g}]"
-    bounds += f", gradient power x[{told.backward.lo:.3g}, {told.backward.hi:.3g}]"
-    bounds += f", chi [{told.chi.lo:.3g}, {told.chi.hi:.3g}]"
-    bounds += f", depth scale [{told.depth.lo:.3g}, {told.depth.hi:.3g}] layers"
-    text = f"{made.name}: {named} left open: judged by arithmetic alone, {bounds}"
-    note = Unread(
-        guarding.line(made.site), f"{text} over {len(told.hidden)} hidden layers", lost=False
+def by_arithmetic(
+    made: model.Model, options: Options, rules: Mapping[str, Rule], progress: Progress = quiet
+) -> Report:
+    """Judge a model of open sizes: by its laws where they hold one value, else by arithmetic.
+
+    Its weights are drawn with numbers that could stand for the sizes. That a weight holds one value
+    throughout does not depend on them; of what does, nothing is reported but intervals.
+
+    Raises:
+        StopError: it has no forward pass, or what is built in it depends on an open size.
+    """
+    drawn = realised.drawn(made, options, sized=False)
+    if made.state.guesses:
+        raise StopError(realised.guessed(made), made.state.guesses[0])
+    some = {key: rules[key] for key in _ANY_SIZE if key in rules}
+    few = replace(options, samples=min(options.samples, _FEW), probe=False, suggest=False)
+    report = auditing.audit_one(
+        lambda: drawn.checkpoint, made.path, few, some, progress, Origin.DECLARED
     )
-    return Report(findings=tuple(findings), unread=(note,), version=VERSION)
+    network = replace(drawn.plan.network(()), origin=Origin.DECLARED)
+    findings = tuple(_of_any_size(f, network, some) for f in report.findings)
+    report = replace(report, findings=findings)
+    report = placing.placed(report, made, drawn.sites, drawn.reading)
+    told = predicting.predict(network, made.parameters)
+    found = tuple(_beyond(told, network, made, drawn.sites, rules)) if told is not None else ()
+    report = replace(report, findings=(*report.findings, *found))
+    networks = tuple(
+        opened.shown(x, network, made, told, report.findings, _sound(told, rules))
+        for x in report.networks
+    )
+    return replace(report, networks=networks, **_unsettled(report, networks, made, told))
+
+
+def _of_any_size(one: Finding, network: Network, rules: Mapping[str, Rule]) -> Finding:
+    """Return a finding whose cure tells no number that a size decides."""
+    more, code = _cured(network, network.layer(one.site.layer or ""))
+    return replace(one, cure=fill(rules[one.rule].cure, {**more, **one.facts}), code=code)
+
+
+def _cured(network: Network, layer: Layer) -> tuple[Mapping[str, Fact], str]:
+    more, code = remedy.cure(network, layer)
+    return {**more, "wanted": "its gain / sqrt(fan_in)"}, code
+
+
+def _beyond(
+    told: predicting.Prediction,
+    network: Network,
+    made: model.Model,
+    sites: Mapping[str, Site],
+    rules: Mapping[str, Rule],
+) -> Iterator[Finding]:
+    """Yield what lies beyond its limit whatever the sizes are."""
+    for key, (which, sign) in _JUDGED.items():
+        if (rule := rules.get(key)) is not None:
+            ratio, limit = _ratio(told, which), rule.limits["ratio"]
+            if ratio.hi < limit if sign < 0 else ratio.lo > limit:
+                value = ratio.hi if sign < 0 else ratio.lo
+                yield _settled(rule, network, told, value, limit, made, sites)
+
+
+def _sound(told: predicting.Prediction | None, rules: Mapping[str, Rule]) -> bool:
+    """Return whether the signal stays within all limits whatever the sizes are."""
+    if told is None:
+        return False
+    within = []
+    for key, (which, sign) in _JUDGED.items():
+        if (rule := rules.get(key)) is not None:
+            ratio, limit = _ratio(told, which), rule.limits["ratio"]
+            within.append(ratio.lo >= limit if sign < 0 else ratio.hi <= limit)
+    return bool(within) and all(within)
+
+
+def _ratio(told: predicting.Prediction, which: str) -> Interval:
+    return told.forward if which == "forward" else told.backward
+
+
+def _unsettled(
+    report: Report,
+    networks: Sequence[NetworkReport],
+    made: model.Model,
+    told: predicting.Prediction | None,
+) -> dict[str, Any]:
+    """Return what the report says of a signal that was not judged; it fails for lack of a stack."""
+    if any(x.verdict != "unjudged" for x in networks):
+        return {}
+    named = ", ".join(made.opened) or "its sizes"
+    if told is not None:
+        why = f"{made.name}: {named} left open, and arithmetic does not settle its signal"
+    else:
+        why = f"{made.name} is not judged: {named} left open, and it is no plain stack of layers"
+    note = Unread(guarding.line(made.site), why, lost=told is None)
+    return {"unread": (*report.unread, note), "failed": report.failed or told is None}
 
 
 def _settled(
@@ -76,8 +142,7 @@ def _settled(
         "layers": len(told.hidden),
     }  # fmt: skip
     margin = abs(math.log10(max(ratio, 1e-300) / limit))
-    more, code = remedy.cure(network, layer)
-    more = {**more, "wanted": "its gain / sqrt(fan_in)"}
+    more, code = _cured(network, layer)
     hit = Hit(Site(made.path, layer=layer.name), facts, layer, margin=margin)
     one = finding(rule, hit, more, code)
     place = placing.at(Site(made.path, layer=layer.name), made, sites)

@@ -29,7 +29,7 @@ def beside(
     """
     shapes = passing.shapes(reading)
     told = powers.powers(network, made.parameters, shapes)
-    layers = tuple(replace(x, predicted=_bounded(told.get(x.name))) for x in report.layers)
+    layers = tuple(replace(x, predicted=bounded(told.get(x.name))) for x in report.layers)
     apart = [x for x, width in _widths(layers, network) if not _near(x, width)]
     stack = predicting.predict(network, made.parameters, shapes)
     return replace(
@@ -43,7 +43,7 @@ def summary(stack: predicting.Prediction) -> Arithmetic:
     return Arithmetic(stack.forward, stack.backward, stack.chi, stack.depth, len(stack.hidden))
 
 
-def _bounded(power: powers.Power | None) -> Interval | None:
+def bounded(power: powers.Power | None) -> Interval | None:
     """Return a second moment that is bounded at least at one end."""
     if power is None or (power.q.lo == 0.0 and math.isinf(power.q.hi)):
         return None

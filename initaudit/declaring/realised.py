@@ -22,10 +22,13 @@ def read(files: Files, catalogue: Catalogue, cls: choosing.Named, options: Optio
     for doubt, site in made.doubts.items():
         raise StopError(f"what its parameters start from is not certain: {doubt}", site)
     if made.opened and made.state.guesses:
-        named = ", ".join(made.opened)
-        reason = f"{named} left open, and what is built depends on it"
-        raise StopError(reason, made.state.guesses[0])
+        raise StopError(guessed(made), made.state.guesses[0])
     return made
+
+
+def guessed(made: model.Model) -> str:
+    """Return why a model of open sizes cannot be read for all of them."""
+    return f"{', '.join(made.opened)} left open, and what is built depends on it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,15 @@ class Drawn:
     sites: Mapping[str, Site]
 
 
-def drawn(made: model.Model, options: Options) -> Drawn:
+def drawn(made: model.Model, options: Options, *, sized: bool = True) -> Drawn:
     """Return a model's weights, drawn with the seed, with the network that its source tells.
+
+    Where it need not be ``sized``, the numbers that stand for open sizes are taken.
 
     Raises:
         StopError: they cannot be drawn, or there is no forward pass.
     """
-    blocked = realising.obstacle(made.parameters)
+    blocked = realising.obstacle(made.parameters, sized=sized)
     if blocked is not None:
         raise StopError(*blocked)
     realised, stored_of = passing.declared(made, options.seed)

@@ -49,7 +49,7 @@ def _declared(
     try:
         made = realised.read(files, catalogue, cls, options)
         if made.open:
-            return arithmetic.by_arithmetic(made, options, rules)
+            return arithmetic.by_arithmetic(made, options, rules, progress)
         drawn = realised.drawn(made, options)
     except StopError as stop:
         return guarding.left(cls, stop.reason, stop.site)

@@ -58,16 +58,23 @@ Read = Sequence[Power]
 
 
 def powers(
-    network: Network, parameters: spreading.Parameters, shapes: Shapes | None = None
+    network: Network,
+    parameters: spreading.Parameters,
+    shapes: Shapes | None = None,
+    *,
+    sized: bool = True,
 ) -> Mapping[str, Power]:
     """Return what arithmetic tells of each layer's output, by the layer's name.
 
     ``shapes`` are those of the outputs; without them a convolution's border is only bounded.
+    Where sizes are not known (``sized``), neither are the windows of pools.
     """
     found: dict[str, Power] = {}
     for layer in network.layers:
         inputs = [found.get(name, Power(ANY)) for name in layer.inputs]
         found[layer.name] = _power(layer, inputs, parameters, shapes or {})
+        if layer.op == "max_pool" and not sized:
+            found[layer.name] = Power(ANY, read=found[layer.name].read)
     return found
 
 

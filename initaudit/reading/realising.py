@@ -103,10 +103,13 @@ def live(chain: Sequence[Event]) -> Sequence[Event]:
     return chain[last:]
 
 
-def obstacle(parameters: Mapping[str, Parameter]) -> tuple[str, Any] | None:
-    """Return why a model cannot be drawn, with the place, or None."""
+def obstacle(parameters: Mapping[str, Parameter], *, sized: bool = True) -> tuple[str, Any] | None:
+    """Return why a model cannot be drawn, with the place, or None.
+
+    Where it need not be ``sized``, the numbers that stand for open sizes are taken.
+    """
     for name, parameter in parameters.items():
-        if parameter.open:
+        if parameter.open and sized:
             return f"the shape of {name} is left open", parameter.site
         for event in live(parameter.chain) if parameter.held is None else ():
             for one in (*live(event.source), event):

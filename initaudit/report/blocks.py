@@ -89,6 +89,9 @@ def assumption_lines(network: NetworkReport, style: Style, console: Console) -> 
 
 def left_lines(network: NetworkReport, style: Style, console: Console) -> list[Text]:
     """Return what was not judged in a network, equal reasons together, and the coverage."""
+    if network.parameters is None:
+        # Of open sizes: an assumption says so, and the columns show what is told.
+        return []
     few = len(network.layers) if style.verbose else _FEW
     items = []
     for reason, names in _grouped((reason, layer) for layer, reason in network.stopped).items():

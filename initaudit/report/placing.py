@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from initaudit.finding import Finding, NetworkReport, Report
+from initaudit.network import Origin
 from initaudit.rulebook import Severity
 
 
@@ -34,6 +35,12 @@ def on_path(finding: Finding, network: NetworkReport) -> bool:
     """Return whether a finding lies in the file, or under the folder, of a network."""
     folder = network.path.rstrip("/") + "/"
     return finding.site.path == network.path or finding.site.path.startswith(folder)
+
+
+def declared_in(finding: Finding, network: NetworkReport) -> bool:
+    """Return whether a finding that cites a line of source is of a layer of a declared network."""
+    names = {layer.name for layer in network.layers}
+    return network.origin is Origin.DECLARED and finding.site.layer in names
 
 
 def worst_by_layer(findings: Iterable[Finding]) -> Mapping[str, Severity]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,13 @@ from initaudit.report.blocks import (
 )
 from initaudit.report.checklist import Answer, answers
 from initaudit.report.closing import closing
-from initaudit.report.placing import by_network, on_path, worst_by_layer, worst_first
+from initaudit.report.placing import (
+    by_network,
+    declared_in,
+    on_path,
+    worst_by_layer,
+    worst_first,
+)
 from initaudit.report.rows import Row, is_weighted, rows
 from initaudit.report.source import (
     is_source,
@@ -59,6 +66,10 @@ _VERDICTS: Mapping[str, tuple[str, str, str]] = {
     "note": ("NOTE", "cyan", "nothing was found that keeps it from training"),
     "clean": ("CLEAN", "green", "no fault was found"),
     "unjudged": ("UNJUDGED", "magenta", "nothing could be judged"),
+}
+_OPEN: Mapping[str, str] = {
+    "clean": "its sizes are left open; by arithmetic no fault was found, whatever they are",
+    "unjudged": "its sizes are left open, and arithmetic does not settle its signal",
 }
 _ANSWERS: Mapping[bool | None, tuple[str, str]] = {
     True: ("yes", "bold red"),
@@ -107,7 +118,9 @@ def _paragraphs(report: Report, style: Style, console: Console) -> list[list[Tex
     else:
         held, loose = by_network(stored)
         for network, findings in zip(report.networks, held, strict=True):
-            parts += _network(network, findings, stored.findings, style, console)
+            # What cites a line is shown above; of the network it is told here, too.
+            cited = [f for f in source if declared_in(f, network)]
+            parts += _network(network, findings, cited, stored.findings, style, console)
         parts += [finding_block(f, style, console) for f in loose]
         parts.append(unread_lines(report.unread, style, console))
         parts.append(stale_lines(report.stale, style, console))
@@ -125,14 +138,15 @@ def _paragraphs(report: Report, style: Style, console: Console) -> list[list[Tex
 def _network(
     network: NetworkReport,
     findings: Sequence[Finding],
+    cited: Sequence[Finding],
     every: Sequence[Finding],
     style: Style,
     console: Console,
 ) -> list[list[Text]]:
-    here = [f for f in every if on_path(f, network)]
-    table = rows(network.layers, worst_by_layer(findings), fold=not style.verbose)
+    here = [f for f in every if on_path(f, network)] + [*cited]
+    table = rows(network.layers, worst_by_layer([*findings, *cited]), fold=not style.verbose)
     return [
-        _title(network, findings, style, console),
+        _title(network, [*findings, *cited], style, console),
         _checklist(answers(network, here), style, console),
         _layers(table, style, console) + _arithmetic(network, console),
         *(finding_block(f, style, console) for f in findings),
@@ -162,6 +176,8 @@ def _title(
     )
     if network.verdict == "unjudged" and any(map(is_weighted, network.layers)):
         sentence = "its signal could not be judged; its weights alone show no fault"
+    if math.isnan(network.coverage) and network.verdict in _OPEN:
+        sentence = _OPEN[network.verdict]
     if network.origin is Origin.TRAINED:
         sentence = _TRAINED.get(network.verdict, sentence)
     if network.verdict in ("note", "clean") and network.coverage < 1:

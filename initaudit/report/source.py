@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -13,10 +14,11 @@ from initaudit.network import Site
 from initaudit.report import Style
 from initaudit.report.blocks import wrapped
 from initaudit.report.table import SEVERITY_STYLES
-from initaudit.report.wording import count, ellipsis, name, place, prose
+from initaudit.report.wording import count, ellipsis, listing, name, place, prose, within
 from initaudit.rulebook import Confidence
 
 _FEW = 4
+_NAMES = 8
 _TAB = "    "
 # A line of source that would be cut to less than this says nothing.
 _LEAST = 20
@@ -122,15 +124,43 @@ def _marked(site: Site, excerpt: str, style: Style, console: Console) -> list[Te
 
 def _related(finding: Finding, style: Style, console: Console) -> list[Text]:
     lines: list[Text] = []
-    sites = list(zip(finding.related, finding.excerpts[1:], strict=False))
-    shown = sites if style.verbose else sites[:_FEW]
-    for site, excerpt in shown:
-        text = Text(f"{place(site, style)}: ", style="dim").append(_shown(excerpt.strip(), style))
-        lines += wrapped(text, console, lead=Text("with: ", style="dim"), indent=2, hang=2)
-    if len(shown) < len(sites):
-        rest = count(len(sites) - len(shown), "more place")
+    groups = _by_line(finding)
+    shown = groups if style.verbose else groups[:_FEW]
+    for sites, excerpt in shown:
+        lines += _group(sites, excerpt, finding.site, style, console)
+    if len(shown) < len(groups):
+        rest = count(sum(len(sites) for sites, _ in groups[len(shown) :]), "more place")
         lines.append(Text(f"  with: {rest}", style="dim"))
     return lines
+
+
+def _by_line(finding: Finding) -> list[tuple[list[Site], str]]:
+    """Return the related places with their lines; layers made in one place stand together."""
+    groups: dict[object, tuple[list[Site], str]] = {}
+    for site, excerpt in zip(finding.related, finding.excerpts[1:], strict=False):
+        inside = site.tensor is not None or site.layer is not None
+        at = (site.path, site.cell, site.line, site.column) if inside else len(groups)
+        groups.setdefault(at, ([], excerpt))[0].append(site)
+    return list(groups.values())
+
+
+def _group(
+    sites: list[Site], excerpt: str, first: Site, style: Style, console: Console
+) -> list[Text]:
+    head, code = sites[0], _shown(excerpt.strip(), style)
+    inside = [within(site, style) for site in sites]
+    names = listing(inside, len(inside) if style.verbose else _NAMES)
+    if any(inside) and (head.path, head.line, head.column) == (
+        first.path,
+        first.line,
+        first.column,
+    ):
+        return wrapped(names, console, lead=Text("also here: ", style="dim"), indent=2, hang=2)
+    where = place(head, style)
+    if len(sites) > 1:
+        where = f"{place(replace(head, tensor=None, layer=None), style)}: {names}"
+    text = Text(f"{where}: ", style="dim").append(code)
+    return wrapped(text, console, lead=Text("with: ", style="dim"), indent=2, hang=2)
 
 
 def _shown(code: str, style: Style) -> str:

@@ -61,10 +61,14 @@ def network_section(
 def _origin(network: NetworkReport) -> str:
     words = {"measured": "at initialisation", "trained": "trained", "declared": "as declared"}
     evidence = "; ".join(network.evidence)
+    count = "An open number of" if network.parameters is None else f"{network.parameters:,}"
+    share = "no signal was sent"
+    if network.parameters is not None:
+        share = f"{network.coverage:.0%} of the weights took part in the propagation"
     text = (
-        f"{network.parameters:,} parameters, {words[network.origin.value]}"
+        f"{count} parameters, {words[network.origin.value]}"
         f"{f' ({evidence})' if evidence else ''}. Topology from {network.topology}; "
-        f"{network.coverage:.0%} of the weights took part in the propagation."
+        f"{share}."
     )
     under = network.measured_under
     more = f" Numbers are those under {under}: the activation is not known." if under else ""
