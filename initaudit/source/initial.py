@@ -199,13 +199,17 @@ def _matrix(file: File, value: ast.expr) -> tuple[Draw, Weights] | None:
         return None
     spec = file.layer(value)
     if spec is not None and spec.op == "variable" and value.args:
-        if any(k.arg in {"requires_grad", "trainable"} for k in value.keywords):
+        if any(k.arg in {"requires_grad", "trainable"} and not _is_true(k) for k in value.keywords):
             return None
         return _matrix(file, value.args[0])
     draw = read_draw(file.module, file.catalogue, value)
     if draw is None or draw.callee.form != "factory" or len(_axes(file, draw)) < 2:
         return None
     return draw, draw.weights
+
+
+def _is_true(keyword: ast.keyword) -> bool:
+    return isinstance(keyword.value, ast.Constant) and keyword.value.value is True
 
 
 def _is_variable(file: File, value: ast.expr) -> bool:

@@ -13,7 +13,7 @@ from initaudit.source.label import label
 from initaudit.source.start import Start
 
 # What stands wherever `flow` finds a product.
-_PRODUCT = re.compile(r"@|dot|matmul|mm\b|mm\(|linear")
+_PRODUCT = re.compile(r"@|dot|matmul|mm\b|mm\(|linear|einsum")
 _ROOTS = frozenset({"math.sqrt", "np.sqrt", "torch.sqrt", "sqrt", "jnp.sqrt", "tf.sqrt", "float"})
 
 
