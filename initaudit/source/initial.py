@@ -218,7 +218,7 @@ def _is_variable(file: File, value: ast.expr) -> bool:
 
 
 def _tensor(file: File, value: ast.expr) -> bool:
-    """Return whether a bare torch tensor is made that no gradient is asked for: it is data."""
+    """Return whether a bare tensor is made that no gradient is asked for: it is data."""
     draws = [
         draw
         for call in ast.walk(value)
@@ -226,7 +226,7 @@ def _tensor(file: File, value: ast.expr) -> bool:
         and (draw := read_draw(file.module, file.catalogue, call)) is not None
     ]
     learned = any(k.arg == "requires_grad" for draw in draws for k in draw.node.keywords)
-    return any(draw.callee.framework == "torch" for draw in draws) and not learned
+    return any(draw.callee.framework in {"torch", "paddle"} for draw in draws) and not learned
 
 
 def _axes(file: File, draw: Draw) -> tuple[int | None, ...]:
