@@ -279,10 +279,9 @@ def _contracts(equation: ast.expr) -> bool:
         return True
     before, arrow, after = equation.value.partition("->")
     first, comma, second = before.partition(",")
-    # Of one letter each, or of words in einops' way.
-    words = str.split if " " in equation.value.strip() else list
-    shared = (set(words(first)) & set(words(second))) - {" ", ".", "..."}
-    return not (arrow and comma) or bool(shared - set(words(after)))
+    # Of one letter each, however they are spaced.
+    shared = (set(first) & set(second)) - {" ", "."}
+    return not (arrow and comma) or bool(shared - set(after))
 
 
 def _through(name: str, source: _Signals, node: ast.expr, state: _State) -> _Signals:

@@ -199,7 +199,7 @@ def _matrix(file: File, value: ast.expr) -> tuple[Draw, Weights] | None:
         return None
     spec = file.layer(value)
     if spec is not None and spec.op == "variable" and value.args:
-        if any(k.arg in {"requires_grad", "trainable"} for k in value.keywords):
+        if any(k.arg in {"requires_grad", "trainable"} and not _is_true(k) for k in value.keywords):
             return None
         return _matrix(file, value.args[0])
     draw = read_draw(file.module, file.catalogue, value)
@@ -208,13 +208,17 @@ def _matrix(file: File, value: ast.expr) -> tuple[Draw, Weights] | None:
     return draw, draw.weights
 
 
+def _is_true(keyword: ast.keyword) -> bool:
+    return isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+
+
 def _is_variable(file: File, value: ast.expr) -> bool:
     spec = file.layer(value)
     return spec is not None and spec.op == "variable"
 
 
 def _tensor(file: File, value: ast.expr) -> bool:
-    """Return whether a bare torch tensor is made that no gradient is asked for: it is data."""
+    """Return whether a bare tensor is made that no gradient is asked for: it is data."""
     draws = [
         draw
         for call in ast.walk(value)
@@ -222,7 +226,7 @@ def _tensor(file: File, value: ast.expr) -> bool:
         and (draw := read_draw(file.module, file.catalogue, call)) is not None
     ]
     learned = any(k.arg == "requires_grad" for draw in draws for k in draw.node.keywords)
-    return any(draw.callee.framework == "torch" for draw in draws) and not learned
+    return any(draw.callee.framework in {"torch", "paddle"} for draw in draws) and not learned
 
 
 def _axes(file: File, draw: Draw) -> tuple[int | None, ...]:

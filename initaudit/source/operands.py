@@ -13,7 +13,9 @@ from initaudit.source.label import label
 from initaudit.source.start import Start
 
 # What stands wherever `flow` finds a product.
-_PRODUCT = re.compile(r"@|dot|matmul|mm\b|mm\(|linear")
+_PRODUCT = re.compile(r"@|dot|matmul|mm\b|mm\(|linear|einsum")
+# What makes the outcome of a product, or one of its sides, as long as a unit.
+_UNIT_LENGTH = re.compile(r"normali[sz]e|l2_?norm")
 _ROOTS = frozenset({"math.sqrt", "np.sqrt", "torch.sqrt", "sqrt", "jnp.sqrt", "tf.sqrt", "float"})
 
 
@@ -51,7 +53,7 @@ def _rescaled(file: File, product: ast.expr) -> bool:
         return not (isinstance(other, ast.Call) and label(other.func) not in _ROOTS)
     function = file.module.function(product)
     within = file.module.tree if function is None else function
-    if "normalize" in ast.unparse(within):
+    if _UNIT_LENGTH.search(ast.unparse(within)):
         return True
     if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
         return False

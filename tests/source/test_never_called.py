@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from initaudit.catalogue import load as load_catalogue
-from initaudit.rulebook import load
+from initaudit.rulebook import Severity, load
 from initaudit.source.linting import check_bytes, settle
 
 RULES = {"IA408": load()["IA408"]}
@@ -81,3 +81,14 @@ def test_what_the_bases_do_is_asked_of_their_files(
     bases: tuple[str, ...], lines: list[int]
 ) -> None:
     assert found(DERIVED, *bases) == lines
+
+
+def test_a_call_that_is_commented_out_leaves_a_note() -> None:
+    line = "        self.fc = nn.Linear(dim, 1)\n"
+    texts = {
+        Severity.WARNING: NET,
+        Severity.NOTE: NET.replace(line, f"{line}        # self.apply(self._init_weights)\n"),
+    }
+    for severity, text in texts.items():
+        checked = check_bytes(text.encode(), "f.py", RULES, CATALOGUE)
+        assert [finding.severity for finding in settle([checked], RULES)] == [severity]

@@ -131,10 +131,10 @@ def _sets_up(file: File, node: ast.AST) -> bool:
 
 
 def _tested(file: File, node: ast.expr) -> bool:
-    """Return whether an expression is used for its truth only."""
+    """Return whether an expression is used for its truth only, to choose what is done."""
     inner: ast.AST = node
     for around in file.module.around(node):
-        if isinstance(around, ast.If | ast.While | ast.IfExp | ast.Assert):
+        if isinstance(around, ast.If | ast.While | ast.IfExp):
             return around.test is inner
         if isinstance(around, ast.comprehension):
             return inner in around.ifs

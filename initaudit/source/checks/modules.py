@@ -30,9 +30,14 @@ _FORWARD = {
 _BUILDING = re.compile(r"is_initiali|initiali[sz]ed|built|hasattr|lazy|cache", re.IGNORECASE)
 _SHARING = re.compile(r"shar|(?:^|[_.\s])tie|tied|tying|recurr|reus|same", re.IGNORECASE)
 
-
 # What is made there is trained there.
 _TRAINING = re.compile(r"\.parameters\(\)|\boptim\w*\.|\.backward\(\)")
+
+
+# The graph of TensorFlow 1 is built once, whatever builds it, and its variables are collected.
+_GRAPH = re.compile(
+    r"\b(?:tf|compat\.v1)\.(?:layers|placeholder|get_variable|variable_scope|Session|contrib)\b"
+)
 
 
 @check("IA404", "draw")
@@ -122,6 +127,8 @@ def _is_call_of_method(call: ast.Call) -> bool:
 def _kept(file: File, call: ast.Call, owner: Class, method: Function) -> bool:
     """Return whether the layer is made once only, or filled from elsewhere."""
     if _TRAINING.search(file.module.written(method.body)):
+        return True
+    if owner.framework == "keras" and _GRAPH.search(file.module.text):
         return True
     names = _results(file, call)
     on_self = [n for n in names if n[:1] == ("self",) and len(n) > 1]

@@ -14,6 +14,8 @@ from initaudit.source.sweeps import Sweep, Write, governs
 
 _WEIGHTED = frozenset({"linear", "conv", "conv_transpose"})
 _LOADING = ("load_state_dict(", "from_pretrained(", "pretrained=True", "weights=")
+# What has no weights, by the endings that the hub's classes have.
+_WEIGHTLESS = re.compile(r"(?:Tokenizer(?:Fast)?|Config|Processor|Extractor|Scheduler)$")
 _VISION = re.compile(r"^(torchvision\.models\.|timm\.)")
 
 
@@ -30,7 +32,7 @@ def pretrained_then_reinit(subject: File, limits: Limits) -> Iterator[Hit]:
             write = _redraws(subject, sweep, vision=vision)
             if write is None or (_another(load, held, sweep) and not _of_all_kinds(subject, sweep)):
                 continue
-            if not governs(subject, sweep.node, load):
+            if not governs(subject, sweep.node, load) or _passed_over(load, sweep):
                 continue
             if _replaced(subject, held, load, sweep.node):
                 continue
@@ -63,10 +65,26 @@ def _loads(file: File) -> Iterator[tuple[ast.Call, tuple[str, ...], bool]]:
             yield call, dotted(call.func.value), False
             continue
         vision = _VISION.search(name) is not None
-        loaded = method == "from_pretrained" or (vision and _asks_for_weights(call))
+        loaded = method == "from_pretrained" and not _is_weightless(call)
+        loaded = loaded or (vision and _asks_for_weights(call))
         statement = file.module.parents.get(call) if loaded else None
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             yield call, dotted(statement.targets[0]), vision
+
+
+def _is_weightless(call: ast.Call) -> bool:
+    """Return whether ``X.from_pretrained`` loads words or settings, not weights."""
+    return _WEIGHTLESS.search((dotted(call.func)[-2:] or ("",))[0]) is not None
+
+
+def _passed_over(load: ast.Call, sweep: Sweep) -> bool:
+    """Return whether a pass leaves what was loaded: ``post_init`` does what is marked as such."""
+    methods = [
+        node.func.attr
+        for node in (load, sweep.node)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    return methods == ["from_pretrained", "post_init"]
 
 
 def _asks_for_weights(call: ast.Call) -> bool:

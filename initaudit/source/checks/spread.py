@@ -18,9 +18,11 @@ from initaudit.source.classes import Class
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fitting import fitting
+from initaudit.source.normed import normed
 from initaudit.source.operands import operands
 from initaudit.source.sized import between_counts, by_position
 from initaudit.source.start import Start
+from initaudit.source.untrained import stays_random
 
 # Rows that are looked up, added or compared, not multiplied by a signal (real-world-init.md 2).
 _TABLE = re.compile(
@@ -53,6 +55,8 @@ class Spread:
     """Other places of the same branch that say the same."""
     bare: bool = False
     """Whether it is an array by itself, of no layer."""
+    normed: bool = False
+    """Whether a norm takes what it gives, and so undoes its scale."""
 
     @property
     def std(self) -> float | None:
@@ -82,6 +86,8 @@ def too_large(subject: File, limits: Limits) -> Iterator[Hit]:
         std, fan_in = spread.std, spread.fan_in
         if std is None or spread.mean != 0 or (spread.weights.law == "uniform" and std < 1):
             continue
+        if spread.normed:
+            continue
         known = fan_in is not None
         gain = std * math.sqrt(fan_in if fan_in is not None else _UNKNOWN_FAN)
         if gain**2 <= limits["layer"] or not (known or spread.implicit or std >= 0.5):
@@ -97,7 +103,7 @@ def too_small(subject: File, limits: Limits) -> Iterator[Hit]:
     """A standard deviation so small that one layer takes decades off the signal."""
     for spread in spreads(subject):
         std = spread.std
-        if std is None or spread.mean != 0 or _QUIET.search(spread.what):
+        if std is None or spread.mean != 0 or spread.normed or _QUIET.search(spread.what):
             continue
         gain = std * math.sqrt(spread.fan_in or _LARGEST_FAN)
         if gain**2 < limits["single"] and not _opened(subject, spread.what):
@@ -121,8 +127,8 @@ def one_sided(subject: File, limits: Limits) -> Iterator[Hit]:
                 "what": spread.what,
                 "mean": mean,
                 "std": std,
-                "low": mean - half,
-                "high": mean + half,
+                "low": round(mean - half, 12),
+                "high": round(mean + half, 12),
                 **({} if fits is None else {"fits": fits}),
             },
             related=tuple(subject.site(node) for node in spread.others),
@@ -161,6 +167,8 @@ def _one_cause(file: File, spreads: list[Spread]) -> list[Spread]:
 
 def _bulk(file: File) -> Iterator[Spread]:
     for bulk in bulk_draws(file):
+        if stays_random(file, bulk.draw):
+            continue
         kinds = ", ".join(k.rpartition(".")[2] for k in bulk.kinds)
         yield Spread(f"every {kinds}", bulk.draw.node, bulk.draw.weights, _plain(bulk.draw), None)
     for draw in over_parameters(file):
@@ -184,11 +192,16 @@ def _of_classes(file: File) -> Iterator[Spread]:
         if bare and _fills_all(file, owner):
             bare = {}
         used = operands(file, [m.body for m in owner.methods.values()], bare) if bare else set()
-        for key, start in starts.items():
-            if start.weights is None or not _said(start):
-                continue
-            if key in used or (start.op and not _selects(file, owner)):
-                yield _spread(start)
+        said = {
+            key: start
+            for key, start in starts.items()
+            if start.weights is not None
+            and _said(start)
+            and (key in used or (start.op and not _selects(file, owner)))
+        }
+        behind = normed(file, owner, starts) if said else frozenset()
+        for key, start in said.items():
+            yield replace(_spread(start), normed=key in behind)
 
 
 def _fills_all(file: File, owner: Class) -> bool:

@@ -28,12 +28,13 @@ def init_method_never_called(subject: File, limits: Limits) -> Iterator[Hit]:
                 continue
             if _called(subject, owner, name, method) or _deprecated(subject, method):
                 continue
-            if _restores(subject, owner, method) or _switched_off(subject, owner, name):
+            if _restores(subject, owner, method):
                 continue
+            mild = subject.is_test or _switched_off(subject, owner, name)
             yield Hit(
                 subject.site(_heading(method)),
                 {"method": name, "owner": owner.name},
-                severity=Severity.NOTE if subject.is_test else None,
+                severity=Severity.NOTE if mild else None,
                 doubts=(
                     ("derived", owner.name),
                     ("dispatched", name, str(_wanted(method)), owner.name),
