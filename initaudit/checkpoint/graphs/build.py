@@ -20,11 +20,13 @@ from initaudit.checkpoint.graphs.program import Name, Node, Program, reads
 from initaudit.checkpoint.graphs.steps import Builder
 from initaudit.checkpoint.graphs.tidy import pooled, tidy
 from initaudit.checkpoint.graphs.values import (
+    Known,
     ShortTableError,
     Signal,
     UnsupportedError,
     Value,
     Weight,
+    room,
 )
 from initaudit.checkpoint.stored import FLOATS, Plan, PlanError
 
@@ -101,32 +103,45 @@ def _exact(weight: Weight) -> Value:
 def _run(reading: Reading, node: Node, table: Table, opset: int) -> None:
     b = reading.builder
     b.scope, b.stem = node.scope or "", node.stem
-    operator = table.get(node.operator)
     before = b.next
     inputs = tuple(_value(reading, i) for i in node.inputs)
     reading.read.update(reads(node))
     if node.scope is None:
         b.scope = next((b.steps[v.step].scope for v in _signals(inputs) if v.step >= 0), "")
     try:
-        follow = FOLLOWED.get(node.operator) if node.bodies else None
-        if operator is None and follow is None:
-            raise UnsupportedError(_STRANGE)
-        if any(v.step < 0 for v in _signals(inputs)):
-            raise UnsupportedError("it reads an array that could not be read")
-        if follow is not None:
-            made = follow(reading, node, inputs, lambda inner: _run(reading, inner, table, opset))
-        elif operator is not None:
-            given = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
-            made = operator.function(b, Call(node, given, opset))
+        results = _made(reading, node, inputs, table, opset)
     except _FAULTS as fault:
         for number in range(before, b.next):
             b.steps.pop(number, None)
         around = tuple(reading.values[n] for n in node.captured if n in reading.values)
-        made = _unknown(reading, node, (*inputs, *around), _said(fault))
-    results = made if isinstance(made, tuple) else (made,)
+        results = _unknown(reading, node, (*inputs, *around), _said(fault))
     for out, value in zip(node.outputs, results, strict=False):
         if out:
             reading.values[out] = value
+
+
+def _made(
+    reading: Reading, node: Node, inputs: tuple[Any, ...], table: Table, opset: int
+) -> tuple[Any, ...]:
+    """Return what a node gives."""
+    b = reading.builder
+    operator = table.get(node.operator)
+    follow = FOLLOWED.get(node.operator) if node.bodies else None
+    if operator is None and follow is None:
+        raise UnsupportedError(_STRANGE)
+    if any(v.step < 0 for v in _signals(inputs)):
+        raise UnsupportedError("it reads an array that could not be read")
+    made: Any = ()
+    if follow is not None:
+        made = follow(reading, node, inputs, lambda inner: _run(reading, inner, table, opset))
+    elif operator is not None:
+        given = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
+        made = operator.function(b, Call(node, given, opset))
+    results = made if isinstance(made, tuple) else (made,)
+    for array in results:
+        if isinstance(array, Known):
+            room(*array.shape)
+    return results
 
 
 _STRANGE = "it is not known"
@@ -164,7 +179,9 @@ def _settled(b: Builder, given: Any) -> Any:
     return settle(b, given) if isinstance(given, Signal) else given
 
 
-def _unknown(reading: Reading, node: Node, inputs: Sequence[Any], reason: str) -> Any:
+def _unknown(
+    reading: Reading, node: Node, inputs: Sequence[Any], reason: str
+) -> tuple[Signal, ...]:
     """Add a step at which the signal ends, and which holds the weights that it reads."""
     b = reading.builder
     flat = [v for i in inputs for v in (i if isinstance(i, tuple) else (i,))]

@@ -31,6 +31,8 @@ _DTYPES: Mapping[int, str] = {
 }  # fmt: skip
 """TensorProto.DataType by the dtype names of safetensors."""
 
+_LARGEST = 1 << 31
+_STRANGE = "is not a readable ONNX model; it is truncated or of another format"
 _INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 _BOOL = 9
 
@@ -44,6 +46,14 @@ def read_onnx(path: Path) -> Checkpoint:
     """
     source = pieces.look(path)
     model = _loaded(source)
+    try:
+        return _read(model, source, path)
+    except UnicodeDecodeError:
+        # Text is only decoded where it is asked for.
+        raise CheckpointError(source.shown, _STRANGE) from None
+
+
+def _read(model: Any, source: pieces.Source, path: Path) -> Checkpoint:
     graph = model.graph
     reader = _Arrays(source.shown, Folder(path))
     for tensor in graph.initializer:
@@ -79,13 +89,16 @@ def _loaded(source: pieces.Source) -> Any:
         raise CheckpointError(source.shown, INSTALL) from None
     if source.size == 0:
         raise CheckpointError(source.shown, "is empty; write the model again")
+    if source.size > _LARGEST:
+        raise CheckpointError(
+            source.shown,
+            "is larger than the 2 GiB that a model can have; keep its arrays in a file beside it",
+        )
     whole = pieces.read(source, 0, source.size)
     try:
         model = onnx.load_model_from_string(bytes(whole))
     except (DecodeError, ValueError, TypeError, RuntimeError, UnicodeDecodeError):
-        raise CheckpointError(
-            source.shown, "is not a readable ONNX model; it is truncated or of another format"
-        ) from None
+        raise CheckpointError(source.shown, _STRANGE) from None
     if not model.graph.node and not model.graph.initializer:
         raise CheckpointError(source.shown, "holds no graph; it is not an ONNX model")
     if model.functions:
