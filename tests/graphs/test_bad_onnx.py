@@ -86,6 +86,13 @@ def test_external_data_outside_of_the_folder_is_refused(
     assert "fc2" in {layer["name"] for layer in network["layers"]}
 
 
+def test_a_location_of_any_length_is_told_in_one_short_line(tmp_path: Path) -> None:
+    path = outside(mlp(), tmp_path, bytes(1000), location="a" * 5000)
+    (told,) = read(path).reasons
+    assert "has a name of 5000 characters" in told
+    assert len(told) < 400
+
+
 def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "inner"
     folder.mkdir()

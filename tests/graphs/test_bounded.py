@@ -105,8 +105,11 @@ def test_what_is_too_large_is_not_made(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEBIBYTES << 10
 
 
-def test_text_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
-    raw = mlp().SerializeToString().replace(b"fc1.weight", b"fc1\x8aweight")
+@pytest.mark.parametrize(
+    ("text", "put"), [(b"fc1.weight", b"fc1\x8aweight"), (b"MatMul", b"Mat\x8aul")]
+)
+def test_text_that_is_no_unicode_is_refused(text: bytes, put: bytes, tmp_path: Path) -> None:
+    raw = mlp().SerializeToString().replace(text, put)
     path = tmp_path / "m.onnx"
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match="not a readable ONNX model"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from initaudit.checkpoint import pieces
 from initaudit.checkpoint.graphs.build import plan
 from initaudit.checkpoint.graphs.external import Folder, external
-from initaudit.checkpoint.graphs.onnx_nodes import DOMAINS, nodes_of, unique
+from initaudit.checkpoint.graphs.onnx_nodes import DOMAINS, nodes_of, spelled, unique
 from initaudit.checkpoint.graphs.onnx_operators import TABLE
 from initaudit.checkpoint.graphs.program import GraphError, Node, Port, Program, ordered
 from initaudit.checkpoint.pieces import Bytes
@@ -47,8 +47,9 @@ def read_onnx(path: Path) -> Checkpoint:
     source = pieces.look(path)
     model = _loaded(source)
     try:
+        spelled(model.graph)
         return _read(model, source, path)
-    except UnicodeDecodeError:
+    except UnicodeError:
         # Text is only decoded where it is asked for.
         raise CheckpointError(source.shown, _STRANGE) from None
 

@@ -26,6 +26,23 @@ class Arrays(Protocol):
         """Take up numbers that a node states in its attributes."""
 
 
+def spelled(graph: Any) -> None:
+    """Check that the names of a graph are text: protobuf gives others as bytes.
+
+    Raises:
+        UnicodeError: one is not.
+    """
+    texts = [v.name for v in (*graph.input, *graph.output, *graph.initializer)]
+    for node in graph.node:
+        texts += [node.op_type, node.domain, node.name, *node.input, *node.output]
+        texts += [attribute.name for attribute in node.attribute]
+        texts += [text for entry in node.metadata_props for text in (entry.key, entry.value)]
+        for _, inner in _graphs(node):
+            spelled(inner)
+    if not all(isinstance(text, str) for text in texts):
+        raise UnicodeError
+
+
 def unique(graph: Any) -> None:
     """Give what is made in the branches and bodies of a graph names of their own, in place.
 
