@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -131,12 +132,15 @@ def _made(
         raise UnsupportedError(_STRANGE)
     if any(v.step < 0 for v in _signals(inputs)):
         raise UnsupportedError("it reads an array that could not be read")
+    for name, given in node.attributes.items():
+        if isinstance(given, float) and math.isnan(given):
+            raise UnsupportedError(f"its {name} is not a number")
     made: Any = ()
     if follow is not None:
         made = follow(reading, node, inputs, lambda inner: _run(reading, inner, table, opset))
     elif operator is not None:
-        given = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
-        made = operator.function(b, Call(node, given, opset))
+        read = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
+        made = operator.function(b, Call(node, read, opset))
     results = made if isinstance(made, tuple) else (made,)
     for array in results:
         if isinstance(array, Known):
