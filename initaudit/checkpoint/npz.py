@@ -65,7 +65,7 @@ def members(source: Source, writer: str) -> list[zipfile.ZipInfo]:
     """
     try:
         with zipfile.ZipFile(source.path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = [m for m in archive.infolist() if not m.filename.endswith("/")]
     except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
         what = printable(str(error)).lower()
         reason = f"is not a readable zip archive ({what}); write it again with {writer}"

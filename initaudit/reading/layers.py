@@ -178,6 +178,14 @@ def _adaptive(state: State, module: Module, x: Any) -> Any:
     return tensors.method(state, x, f"adaptive_avg_pool{dims}d", (size,), {})
 
 
+def _upsample(state: State, module: Module, x: Any) -> Any:
+    spec = module.spec
+    assert spec is not None  # noqa: S101
+    names = [p.name for p in spec.parameters if p.name != "recompute_scale_factor"]
+    given = {name: _set(module, name) for name in names} | dict(spec.attributes)
+    return tensors.function(state, "torch.nn.functional.interpolate", (x,), given)
+
+
 def _flatten(state: State, module: Module, x: Any) -> Any:
     ends = (_set(module, "start_dim"), _set(module, "end_dim"))
     return tensors.method(state, x, "flatten", ends, {})
@@ -209,8 +217,8 @@ _FORWARD: Mapping[str, Forward] = {
     "layer_norm": _layer_norm, "rms_norm": _layer_norm, "group_norm": _group_norm,
     "instance_norm": _group_norm, "activation": _activation, "softmax": _softmax,
     "log_softmax": _softmax, "max_pool": _pool, "avg_pool": _pool,
-    "adaptive_avg_pool": _adaptive, "flatten": _flatten, "reshape": _unflatten,
-    "identity": _identity, "dropout": _dropout, "embedding": _embedding,
+    "upsample": _upsample, "adaptive_avg_pool": _adaptive, "flatten": _flatten,
+    "reshape": _unflatten, "identity": _identity, "dropout": _dropout, "embedding": _embedding,
 }  # fmt: skip
 
 

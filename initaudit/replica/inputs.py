@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -57,9 +58,22 @@ class Size:
         )
         return min(wanted, max(self.least, int(most)))
 
+    def fits(self, samples: int) -> bool:
+        """Return whether the activations of this many samples are no more than the memory is."""
+        held = self.numbers * samples * np.dtype(self.dtype(samples)).itemsize
+        return held <= memory()
+
     def dtype(self, samples: int) -> Real:
         """Return the precision: single where a forward pass takes over 4e9 multiplications."""
         return np.float32 if self.products * samples > _SINGLE_FROM else np.float64
+
+
+def memory() -> float:
+    """Return the bytes of the machine's memory, infinity where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def generator(seed: int, stream: Stream = "signals") -> np.random.Generator:

@@ -54,10 +54,16 @@ def run(
         activation: stands in for every unknown activation.
         batch_statistics: whether batch norm uses those of the batch, as at initialisation, or the
             running ones, as in a trained network.
+
+    Raises:
+        MemoryError: the activations of the fewest samples are more than the machine's memory.
     """
     taken = network if activation is None else network.with_activation(activation)
     cost, load = measured(taken, arrays)
     count = cost.samples(samples)
+    if not cost.fits(count):
+        # The system would end the process rather than refuse it the last page.
+        raise MemoryError
     affordable = cost.samples(_ANY)
     if cost.dtype(count) is np.float32:
         trace = measure(

@@ -14,7 +14,7 @@ from initaudit.checkpoint import reading
 from initaudit.checkpoint.stored import CheckpointError
 from tests.command import run
 from tests.graphs.make import mlp, model, node, random, saved
-from tests.graphs.seen import read
+from tests.graphs.seen import read, sent
 
 pytest.importorskip("onnx")
 
@@ -84,6 +84,13 @@ def test_external_data_outside_of_the_folder_is_refused(
     # The other weight is still judged.
     (network,) = ran.report["networks"]
     assert "fc2" in {layer["name"] for layer in network["layers"]}
+
+
+def test_a_location_of_any_length_is_told_in_one_short_line(tmp_path: Path) -> None:
+    path = outside(mlp(), tmp_path, bytes(1000), location="a" * 5000)
+    (told,) = read(path).reasons
+    assert "has a name of 5000 characters" in told
+    assert len(told) < 400
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
@@ -163,6 +170,24 @@ def test_weights_are_still_judged_behind_an_operator_that_is_not_known(
     assert layers["fc1"]["forward"] is not None
     assert layers["fc2"]["forward"] is None
     assert not ran.report["unread"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "name"), [("LeakyRelu", "alpha"), ("HardSigmoid", "beta"), ("Elu", "alpha")]
+)
+def test_an_attribute_that_is_no_number_ends_the_path(
+    operator: str, name: str, tmp_path: Path
+) -> None:
+    arrays = {"fc1.weight": random(4, 4), "fc2.weight": random(4, 3)}
+    made = model(
+        [node("MatMul", ["x", "fc1.weight"], "a"), node(operator, ["a"], "b", **{name: np.nan}),
+         node("MatMul", ["b", "fc2.weight"])],
+        arrays, ("n", 4),
+    )  # fmt: skip
+    one = read(saved(made, tmp_path / "m.onnx"))
+    said = f"cannot be followed: its {name} is not a number"
+    assert any(f"{operator} (1 node) {said}" in a.text for a in one.network.assumptions)
+    assert "fc2" not in sent(one, random(2, 4).astype(np.float64)).outputs
 
 
 @pytest.mark.parametrize("outputs", [("y",), ("y", "z")])

@@ -113,6 +113,17 @@ def test_a_transposed_tensor_is_put_in_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(reading.array(stored), straight.T)
 
 
+def test_a_member_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    content = {**members(), "unnamed": b"x"}
+    path = written(tmp_path, content)
+    raw = path.read_bytes()
+    # Its entry of the directory: lengths of name, extra field and comment, which takes the name.
+    at = raw.rindex(b"unnamed") - 18
+    assert raw[at : at + 6] == b"\x07\0\0\0\0\0"
+    path.write_bytes(raw[:at] + b"\0\0\0\0\x07\0" + raw[at + 6 :])
+    assert read(path).reasons == ()
+
+
 def test_compressed_members_are_refused(tmp_path: Path) -> None:
     assert "is compressed, which torch.export.save never does" in refusal(
         written(tmp_path, members(), zipfile.ZIP_DEFLATED)

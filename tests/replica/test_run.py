@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from initaudit.network import UNKNOWN_ACTIVATION, Layer
+from initaudit.replica import inputs
 from initaudit.replica.engine import backward, forward, loader
 from initaudit.replica.inputs import generator
 from initaudit.replica.run import run
@@ -29,6 +30,20 @@ def cnn() -> Builder:
         channels = 16
     built.add("pool", "global_avg_pool")
     return built.add("head", "linear", {"weight": r.standard_normal((10, 16)) / 4})
+
+
+def test_what_the_memory_cannot_hold_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = mlp((12, 20, 16, 4), "tanh", xavier())
+    held = 256 * 8 * (12 + 2 * (20 + 16) + 4)
+    monkeypatch.setattr(inputs, "memory", lambda: held)
+    assert run(built.network, built.load).samples == 256
+    monkeypatch.setattr(inputs, "memory", lambda: held // 2)
+    with pytest.raises(MemoryError):
+        run(built.network, built.load)
+
+
+def test_the_memory_of_the_machine_is_known() -> None:
+    assert inputs.memory() > 1 << 24
 
 
 def test_statistics_are_those_of_the_arrays() -> None:

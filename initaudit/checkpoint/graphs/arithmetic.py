@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -21,6 +22,7 @@ from initaudit.checkpoint.graphs.values import (
     Weight,
     constant,
     known,
+    room,
     signal,
 )
 from initaudit.network import Attribute
@@ -50,10 +52,27 @@ def computed(function: Callable[..., Any], *values: object) -> Known:
     """Return what a NumPy function makes of values that are known.
 
     Raises:
-        UnsupportedError: one of them depends on the input.
+        UnsupportedError: one of them depends on the input, or it is too large.
     """
+    arrays = [known(v) for v in values]
+    with suppress(ValueError):
+        # Operands that are not spread over each other make nothing larger than they are.
+        room(*np.broadcast_shapes(*(a.shape for a in arrays)))
     with np.errstate(all="ignore"):
-        return Known(np.asarray(function(*(known(v) for v in values))))
+        return Known(np.asarray(function(*arrays)))
+
+
+def tiled(x: object, times: Sequence[int]) -> Known:
+    """Return a known value repeated along its axes, as NumPy's tile."""
+    array = known(x)
+    room(array.size, *times)
+    return Known(np.tile(array, tuple(times)))
+
+
+def counted(start: float, stop: float, step: float) -> NDArray[Any]:
+    """Return the numbers from start to before stop, as NumPy's arange."""
+    room((stop - start) / step)
+    return np.arange(start, stop, step)
 
 
 def same(b: Builder, op: str, x: Signal, attributes: Mapping[str, Attribute]) -> Signal:

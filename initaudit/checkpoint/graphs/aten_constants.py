@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from initaudit.checkpoint.graphs.calls import Call
 from initaudit.checkpoint.graphs.steps import Builder
 from initaudit.checkpoint.graphs.values import (
     Known,
-    UnsupportedError,
     Value,
     integer,
     known,
+    room,
     value,
 )
 
@@ -37,7 +36,7 @@ def _nothing(b: Builder, c: Call) -> Any:
 def _arange(b: Builder, c: Call) -> Value:
     start, end, step = (c.named(name) for name in ("start", "end", "step"))
     numbers = [n if n is None else known(n).item() for n in (start, end, step)]
-    made = np.arange(numbers[0] or 0, numbers[1], numbers[2] or 1)
+    made = math.counted(numbers[0] or 0, numbers[1] or 0, numbers[2] or 1)
     kind = KINDS.get(c.named("dtype", 0))
     return Known(made if kind is None else made.astype(kind))
 
@@ -57,8 +56,7 @@ def _full(b: Builder, c: Call) -> Value:
         size = listed(given) if given else ()
     fill = c.named("fill_value", _FILLS.get(name, 0))
     number = known(fill).item() if not isinstance(fill, int | float) else fill
-    if prod(size) > 1 << 24:
-        raise UnsupportedError("it makes an array that is too large")
+    room(*size)
     made = np.full(size, number)
     kind: Any = KINDS.get(c.named("dtype", 0))
     if kind is None:

@@ -138,7 +138,7 @@ def _repeat(b: Builder, c: Call) -> Value:
     shape = (1,) * (len(times) - len(shape_of(x))) + shape_of(x)
     if all(n == 1 or t == 1 for n, t in zip(shape, times, strict=True)):
         return moving.expand(b, x, tuple(n * t for n, t in zip(shape, times, strict=True)))
-    return math.computed(lambda a: np.tile(a, times), x)
+    return math.tiled(x, times)
 
 
 @operator("index_select")

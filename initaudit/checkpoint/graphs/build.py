@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from initaudit.checkpoint.graphs.bodies import FOLLOWED
 from initaudit.checkpoint.graphs.calls import Call, Table
 from initaudit.checkpoint.graphs.entering import POSITIONS, Reading, entered, samples_of
 from initaudit.checkpoint.graphs.fuse import FORMS, Steps, fold
@@ -15,15 +17,17 @@ from initaudit.checkpoint.graphs.fuse_attention import attention, shared_heads
 from initaudit.checkpoint.graphs.fuse_norms import affine, grouped, norm
 from initaudit.checkpoint.graphs.moving import settle
 from initaudit.checkpoint.graphs.planning import planned
-from initaudit.checkpoint.graphs.program import Name, Node, Program
+from initaudit.checkpoint.graphs.program import Name, Node, Program, reads
 from initaudit.checkpoint.graphs.steps import Builder
 from initaudit.checkpoint.graphs.tidy import pooled, tidy
 from initaudit.checkpoint.graphs.values import (
+    Known,
     ShortTableError,
     Signal,
     UnsupportedError,
     Value,
     Weight,
+    room,
 )
 from initaudit.checkpoint.stored import FLOATS, Plan, PlanError
 
@@ -57,7 +61,9 @@ def plan(
     }  # fmt: skip
     held = {part.key for step in builder.steps.values() for part in step.parts}
     made = finished(builder, outputs, name=name, path=path)
-    return replace(made, aside=_aside(program, held))
+    # What the graph only computes constants from.
+    read = {stored.name for key, stored in program.arrays.items() if key in reading.read}
+    return replace(made, aside=frozenset(read - held))
 
 
 def finished(builder: Builder, outputs: set[int], *, name: str, path: str) -> Plan:
@@ -70,18 +76,6 @@ def finished(builder: Builder, outputs: set[int], *, name: str, path: str) -> Pl
     fold(steps, (shared_heads, pooled))
     tidy(steps)
     return planned(steps, builder.notes, name, path)
-
-
-def _aside(program: Program, held: set[str]) -> frozenset[str]:
-    """Return the stored arrays that the graph only computes constants from."""
-    read = {
-        item for node in program.nodes for i in node.inputs
-        for item in (i if isinstance(i, tuple | list) else (i,)) if isinstance(item, Name)
-    }  # fmt: skip
-    return frozenset(
-        stored.name for key, stored in program.arrays.items()
-        if key in read and stored.name not in held
-    )  # fmt: skip
 
 
 def _read(
@@ -110,25 +104,48 @@ def _exact(weight: Weight) -> Value:
 def _run(reading: Reading, node: Node, table: Table, opset: int) -> None:
     b = reading.builder
     b.scope, b.stem = node.scope or "", node.stem
-    operator = table.get(node.operator)
     before = b.next
     inputs = tuple(_value(reading, i) for i in node.inputs)
+    reading.read.update(reads(node))
     if node.scope is None:
         b.scope = next((b.steps[v.step].scope for v in _signals(inputs) if v.step >= 0), "")
     try:
-        if operator is None:
-            raise UnsupportedError(_STRANGE)
-        if any(v.step < 0 for v in _signals(inputs)):
-            raise UnsupportedError("it reads an array that could not be read")
-        given = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
-        made = operator.function(b, Call(node, given, opset))
+        results = _made(reading, node, inputs, table, opset)
     except _FAULTS as fault:
         for number in range(before, b.next):
             b.steps.pop(number, None)
-        made = _unknown(reading, node, inputs, _said(fault))
-    results = made if isinstance(made, tuple) else (made,)
+        around = tuple(reading.values[n] for n in node.captured if n in reading.values)
+        results = _unknown(reading, node, (*inputs, *around), _said(fault))
     for out, value in zip(node.outputs, results, strict=False):
-        reading.values[out] = value
+        if out:
+            reading.values[out] = value
+
+
+def _made(
+    reading: Reading, node: Node, inputs: tuple[Any, ...], table: Table, opset: int
+) -> tuple[Any, ...]:
+    """Return what a node gives."""
+    b = reading.builder
+    operator = table.get(node.operator)
+    follow = FOLLOWED.get(node.operator) if node.bodies else None
+    if operator is None and follow is None:
+        raise UnsupportedError(_STRANGE)
+    if any(v.step < 0 for v in _signals(inputs)):
+        raise UnsupportedError("it reads an array that could not be read")
+    for name, given in node.attributes.items():
+        if isinstance(given, float) and math.isnan(given):
+            raise UnsupportedError(f"its {name} is not a number")
+    made: Any = ()
+    if follow is not None:
+        made = follow(reading, node, inputs, lambda inner: _run(reading, inner, table, opset))
+    elif operator is not None:
+        read = inputs if operator.rows else tuple(_settled(b, i) for i in inputs)
+        made = operator.function(b, Call(node, read, opset))
+    results = made if isinstance(made, tuple) else (made,)
+    for array in results:
+        if isinstance(array, Known):
+            room(*array.shape)
+    return results
 
 
 _STRANGE = "it is not known"
@@ -166,7 +183,9 @@ def _settled(b: Builder, given: Any) -> Any:
     return settle(b, given) if isinstance(given, Signal) else given
 
 
-def _unknown(reading: Reading, node: Node, inputs: Sequence[Any], reason: str) -> Any:
+def _unknown(
+    reading: Reading, node: Node, inputs: Sequence[Any], reason: str
+) -> tuple[Signal, ...]:
     """Add a step at which the signal ends, and which holds the weights that it reads."""
     b = reading.builder
     flat = [v for i in inputs for v in (i if isinstance(i, tuple) else (i,))]

@@ -16,6 +16,7 @@ from initaudit.checkpoint.graphs.values import (
     UnsupportedError,
     Value,
     constant,
+    room,
 )
 from initaudit.network import Attribute
 
@@ -62,6 +63,7 @@ def where(b: Builder, condition: Value, x: Value, y: Value) -> Value:
 def matmul(b: Builder, x: Value, y: Value) -> Value:
     """Return a matrix product of two values that depend on the input, or on large constants."""
     if constant(x, y):
+        room(*(x.shape or ())[:-1], *(y.shape or ())[-1:])
         return computed(np.matmul, x, y)
     x, y = moving.settle(b, x), moving.settle(b, y)
     shapes = [v.known if isinstance(v, Signal) else v.shape for v in (x, y)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -20,10 +20,15 @@ from initaudit.checkpoint.stored import PlanError
 
 @dataclass(slots=True)
 class Reading:
-    """What a graph has come to so far: its steps, and its values by name."""
+    """What a graph has come to so far: its steps, its values by name, and which were read.
+
+    ``left`` is how many operations of branches and loops may still be run.
+    """
 
     builder: Builder
     values: dict[str, Any]
+    read: set[str] = field(default_factory=set)
+    left: int = 1 << 14
 
 
 POSITIONS = (16, 8, 4)

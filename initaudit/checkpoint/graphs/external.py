@@ -11,6 +11,8 @@ from initaudit.checkpoint.pieces import Bytes, Source
 from initaudit.checkpoint.stored import CheckpointError
 from initaudit.checkpoint.text import printable
 
+_LONGEST = 1024
+
 
 class Folder:
     """The folder of a model, with the files of it that were already looked at."""
@@ -36,6 +38,10 @@ class Folder:
         shown = printable(location)
         parts = {*PurePosixPath(location).parts, *PureWindowsPath(location).parts}
         rooted = location.startswith(("/", "\\")) or PureWindowsPath(location).drive
+        if len(location) > _LONGEST:
+            raise CheckpointError(
+                str(self._folder), f"external data {shown} has a name of {len(location)} characters"
+            )
         if not location or "\0" in location or rooted or ".." in parts:
             raise CheckpointError(
                 str(self._folder),

@@ -19,6 +19,7 @@ from initaudit.checkpoint.graphs.values import (
     UnsupportedError,
     Value,
     known,
+    room,
     signal,
 )
 
@@ -32,6 +33,8 @@ def gather(b: Builder, x: Value, index: Value, axis: int) -> Value:
         if isinstance(index, Signal):
             raise UnsupportedError("it looks up numbers that depend on the input")
         array = x.array if isinstance(x, Known) else x.known().array
+        if isinstance(index, Known):
+            room(index.array.size, *array.shape[:axis], *array.shape[axis:][1:])
         return Known(np.take(array, index.array if isinstance(index, Known) else 0, axis))
     if not isinstance(index, Known):
         raise UnsupportedError("what it selects depends on the input")

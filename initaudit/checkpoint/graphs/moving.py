@@ -16,6 +16,7 @@ from initaudit.checkpoint.graphs.values import (
     Value,
     Weight,
     constant,
+    room,
 )
 
 Shape = tuple[int, ...]
@@ -192,12 +193,14 @@ def expand(b: Builder, x: Value, shape: Sequence[int]) -> Value:
     if full == old:
         return x
     if isinstance(x, Known):
+        room(*full)
         return Known(np.broadcast_to(x.array, full))
     if isinstance(x, Weight):
         # Kept as it is: it is repeated where it meets something of that shape.
         repeats = [i for i, (n, m) in enumerate(zip(full, padded, strict=True)) if n != m]
         if repeats == [0]:
             return x.viewed(padded)
+        room(*full)
         return Known(np.broadcast_to(x.known().array, full))
     if len(full) > len(old):
         x_ = unsqueeze(b, x, range(len(full) - len(old)))

@@ -7,19 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from initaudit.checkpoint.graphs import arithmetic
 from initaudit.checkpoint.graphs.arithmetic import computed
 from initaudit.checkpoint.graphs.calls import Call, Operator
 from initaudit.checkpoint.graphs.elementwise import known_only
 from initaudit.checkpoint.graphs.steps import Builder
-from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Value, ints, known
-
-_LARGEST = 1 << 24
+from initaudit.checkpoint.graphs.values import (
+    Known,
+    Signal,
+    UnsupportedError,
+    Value,
+    ints,
+    known,
+    room,
+    value,
+)
 
 _PLAIN: Mapping[str, Callable[..., Any]] = {
     "And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor, "Not": np.logical_not,
     "Abs": np.abs, "Sign": np.sign, "Floor": np.floor, "Ceil": np.ceil, "Round": np.round,
     "Cos": np.cos, "BitwiseAnd": np.bitwise_and, "BitwiseOr": np.bitwise_or,
-    "BitwiseNot": np.invert, "Tile": lambda x, n: np.tile(x, tuple(n)),
+    "BitwiseNot": np.invert,
 }  # fmt: skip
 
 
@@ -27,15 +35,17 @@ def _fill(b: Builder, c: Call) -> Value:
     shape = ints(c.get(0)) if known(c.get(0)).size else ()
     value = c.attribute("value")
     number = np.float32(0.0) if value is None else np.asarray(value).reshape(-1)[0]
-    if np.prod(shape, dtype=float) > _LARGEST:
-        raise UnsupportedError("it makes an array that is too large")
+    room(*shape)
     return Known(np.full(shape, number))
 
 
 def _range(b: Builder, c: Call) -> Value:
     start, stop, step = (known(value) for value in c.inputs)
-    numbers = np.arange(start.item(), stop.item(), step.item())
-    return Known(numbers.astype(start.dtype))
+    return Known(arithmetic.counted(start.item(), stop.item(), step.item()).astype(start.dtype))
+
+
+def _tile(b: Builder, c: Call) -> Value:
+    return arithmetic.tiled(value(c.get(0)), ints(c.get(1)))
 
 
 def _cumulative(b: Builder, c: Call) -> Value:
@@ -93,6 +103,7 @@ def _size(b: Builder, c: Call) -> Value:
 
 def _one_hot(b: Builder, c: Call) -> Value:
     def made(index: Any, depth: Any, values: Any) -> Any:
+        room(index.size, depth.item())
         hot = index[..., None] % depth.item() == np.arange(depth.item())
         return np.where(hot, values[1], values[0])
 
@@ -117,6 +128,7 @@ def _reduced(function: Callable[..., Any]) -> Callable[[Builder, Call], Value]:
 
 CONSTANTS: Mapping[str, Operator] = {
     **{name: known_only(function) for name, function in _PLAIN.items()},
+    "Tile": Operator(_tile),
     "ConstantOfShape": Operator(_fill),
     "Range": Operator(_range),
     "CumSum": Operator(_cumulative),

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from initaudit.checkpoint import pieces
 from initaudit.checkpoint.graphs.build import plan
 from initaudit.checkpoint.graphs.external import Folder, external
-from initaudit.checkpoint.graphs.naming import path_of
+from initaudit.checkpoint.graphs.onnx_nodes import DOMAINS, nodes_of, spelled, unique
 from initaudit.checkpoint.graphs.onnx_operators import TABLE
-from initaudit.checkpoint.graphs.program import GraphError, Name, Node, Port, Program, ordered
+from initaudit.checkpoint.graphs.program import GraphError, Node, Port, Program, ordered
 from initaudit.checkpoint.pieces import Bytes
 from initaudit.checkpoint.stored import BITS, FLOATS, Checkpoint, CheckpointError, Stored
 from initaudit.checkpoint.text import printable
@@ -31,7 +31,8 @@ _DTYPES: Mapping[int, str] = {
 }  # fmt: skip
 """TensorProto.DataType by the dtype names of safetensors."""
 
-_DOMAINS = frozenset({"", "ai.onnx"})
+_LARGEST = 1 << 31
+_STRANGE = "is not a readable ONNX model; it is truncated or of another format"
 _INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 _BOOL = 9
 
@@ -45,13 +46,23 @@ def read_onnx(path: Path) -> Checkpoint:
     """
     source = pieces.look(path)
     model = _loaded(source)
+    try:
+        spelled(model.graph)
+        return _read(model, source, path)
+    except UnicodeError:
+        # Text is only decoded where it is asked for.
+        raise CheckpointError(source.shown, _STRANGE) from None
+
+
+def _read(model: Any, source: pieces.Source, path: Path) -> Checkpoint:
     graph = model.graph
     reader = _Arrays(source.shown, Folder(path))
     for tensor in graph.initializer:
         reader.add(tensor)
     for sparse in graph.sparse_initializer:
         reader.refuse(sparse.values.name, "is stored as a sparse tensor, which is not read")
-    nodes = tuple(_nodes(graph, reader))
+    unique(graph)
+    nodes = nodes_of(graph, reader)
     unread = list(reader.unread)
     made = None
     try:
@@ -79,13 +90,16 @@ def _loaded(source: pieces.Source) -> Any:
         raise CheckpointError(source.shown, INSTALL) from None
     if source.size == 0:
         raise CheckpointError(source.shown, "is empty; write the model again")
+    if source.size > _LARGEST:
+        raise CheckpointError(
+            source.shown,
+            "is larger than the 2 GiB that a model can have; keep its arrays in a file beside it",
+        )
     whole = pieces.read(source, 0, source.size)
     try:
         model = onnx.load_model_from_string(bytes(whole))
     except (DecodeError, ValueError, TypeError, RuntimeError, UnicodeDecodeError):
-        raise CheckpointError(
-            source.shown, "is not a readable ONNX model; it is truncated or of another format"
-        ) from None
+        raise CheckpointError(source.shown, _STRANGE) from None
     if not model.graph.node and not model.graph.initializer:
         raise CheckpointError(source.shown, "holds no graph; it is not an ONNX model")
     if model.functions:
@@ -175,86 +189,10 @@ def _held(array: NDArray[Any], step: int) -> Iterator[Bytes]:
         yield raw[start : start + step]
 
 
-def _nodes(graph: Any, reader: _Arrays) -> Iterator[Node]:
-    for node in graph.node:
-        attributes = {a.name: _attribute(a) for a in node.attribute}
-        plain = node.domain in _DOMAINS
-        constant = plain and node.op_type == "Constant" and len(node.output) == 1
-        if constant and _constant(node, attributes, reader):
-            continue
-        yield Node(
-            node.op_type if plain else f"{node.domain}.{node.op_type}",
-            tuple(Name(i) if i else None for i in node.input),
-            tuple(o for o in node.output if o),
-            attributes,
-            _scope(node),
-            node.name.rpartition("/")[2],
-        )
-        for attribute in node.attribute:
-            for inner in [attribute.g] if attribute.type == 5 else attribute.graphs:
-                for tensor in inner.initializer:
-                    reader.add(tensor)
-
-
-def _constant(node: Any, attributes: Mapping[str, Any], reader: _Arrays) -> bool:
-    """Take up the value of a constant node."""
-    name = node.output[0]
-    for key in ("value_float", "value_floats", "value_int", "value_ints"):
-        if key in attributes:
-            kind = np.float32 if "float" in key else np.int64
-            reader.literal(name, np.asarray(attributes[key], kind))
-            return True
-    tensor = next((a.t for a in node.attribute if a.name == "value"), None)
-    if tensor is None:
-        return False
-    reader.add(tensor, name)
-    return True
-
-
-def _attribute(attribute: Any) -> Any:
-    match attribute.type:
-        case 1:
-            return attribute.f
-        case 2:
-            return attribute.i
-        case 3:
-            return attribute.s.decode("utf-8", "replace")
-        case 6:
-            return tuple(attribute.floats)
-        case 7:
-            return tuple(attribute.ints)
-        case 4:
-            return _small(attribute.t)
-        case _:
-            return None
-
-
-def _small(tensor: Any) -> Any:
-    """Return the one number of a tensor attribute, such as what a shape is filled with."""
-    import onnx.numpy_helper
-
-    if prod(tensor.dims) > 16 or tensor.data_location == 1:
-        return None
-    try:
-        return onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError):
-        return None
-
-
-def _scope(node: Any) -> str | None:
-    """Return the module that a node was made in, as the exporter noted it."""
-    for entry in node.metadata_props:
-        if entry.key == "pkg.torch.onnx.name_scopes":
-            scopes = [s.strip(" '\"") for s in entry.value.strip("[]").split(",")]
-            inner = scopes[:-1]
-            return inner[-1] if inner and not inner[-1].startswith("_empty_nn_module") else ""
-    return path_of(node.name) if node.name.startswith("/") else None
-
-
 def _program(model: Any, nodes: tuple[Node, ...], reader: _Arrays) -> Program:
     graph = model.graph
     given = set(reader.stored) | reader.absent
-    opset = max((o.version for o in model.opset_import if o.domain in _DOMAINS), default=0)
+    opset = max((o.version for o in model.opset_import if o.domain in DOMAINS), default=0)
     return Program(
         tuple(_port(value) for value in graph.input if value.name not in given),
         nodes,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from initaudit.checkpoint.stored import Stored
+from initaudit.checkpoint.text import printable
 
 
 class GraphError(Exception):
@@ -27,12 +28,25 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """A graph inside of a node: a branch, or what a loop repeats.
+
+    It reads values of the graph around it by their names; no name is made in both.
+    """
+
+    inputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One operation of the file.
 
     ``inputs`` are names of values or, in formats that write them in place, the values themselves
     (numbers, lists); None is an input left out. ``scope`` is the path of the module that the node
     was made in, None where the file does not tell, and ``stem`` what the node is called there.
+    An output that is left out is an empty name. ``bodies`` are graphs by the attribute they are.
     """
 
     operator: str
@@ -41,6 +55,12 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     scope: str | None = None
     stem: str = ""
+    bodies: Mapping[str, Body] = field(default_factory=dict)
+
+    @property
+    def captured(self) -> tuple[str, ...]:
+        """What its bodies read of the graph around it."""
+        return tuple(dict.fromkeys(n for body in self.bodies.values() for n in _captured(body)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +87,39 @@ def ordered(program: Program) -> Program:
             value.
     """
     given = {port.name for port in program.ports} | set(program.arrays) | program.absent
+    return replace(program, nodes=_arranged(program.nodes, program.outputs, given))
+
+
+def _arranged(nodes: Sequence[Node], outputs: Sequence[str], given: Set[str]) -> tuple[Node, ...]:
     makers: dict[str, int] = {}
-    for i, node in enumerate(program.nodes):
-        for name in node.outputs:
+    for i, node in enumerate(nodes):
+        for name in filter(None, node.outputs):
             if name in makers:
-                raise GraphError(f"its graph makes the value {name} twice")
+                raise GraphError(f"its graph makes the value {printable(name)} twice")
             makers[name] = i
-    reads = [_reads(node) for node in program.nodes]
-    for node, names in zip(program.nodes, reads, strict=True):
+    needed = [[*reads(node), *node.captured] for node in nodes]
+    for node, names in zip(nodes, needed, strict=True):
         missing = next((n for n in names if n not in given and n not in makers), None)
         if missing is not None:
             raise GraphError(
-                f"its graph is dangling: {node.operator} reads {missing}, which nothing gives"
+                f"its graph is dangling: {printable(node.operator)} reads {printable(missing)}, "
+                "which nothing gives"
             )
-    for name in program.outputs:
+    for name in outputs:
         if name not in given and name not in makers:
-            raise GraphError(f"its graph is dangling: nothing gives its output {name}")
-    waiting = [{makers[n] for n in names if n not in given and makers[n] >= 0} for names in reads]
-    return Program(
-        program.ports,
-        tuple(program.nodes[i] for i in _sorted(program, waiting)),
-        program.arrays,
-        program.outputs,
-        program.opset,
-        program.absent,
-    )
+            raise GraphError(f"its graph is dangling: nothing gives its output {printable(name)}")
+    waiting = [{makers[n] for n in names if n not in given} for names in needed]
+    inside = given | set(makers)
+    return tuple(
+        replace(node, bodies={
+            name: replace(body, nodes=_arranged(body.nodes, body.outputs, inside | {*body.inputs}))
+            for name, body in node.bodies.items()
+        }) if node.bodies else node
+        for node in (nodes[i] for i in _sorted(nodes, waiting))
+    )  # fmt: skip
 
 
-def _sorted(program: Program, waiting: list[set[int]]) -> list[int]:
+def _sorted(nodes: Sequence[Node], waiting: list[set[int]]) -> list[int]:
     behind: dict[int, list[int]] = {}
     for i, needed in enumerate(waiting):
         for j in needed:
@@ -109,14 +134,17 @@ def _sorted(program: Program, waiting: list[set[int]]) -> list[int]:
             waiting[j].discard(i)
             if not waiting[j]:
                 ready.append(j)
-    if len(order) < len(program.nodes):
-        left = set(range(len(program.nodes))) - set(order)
-        node = program.nodes[min(left)]
-        raise GraphError(f"its graph runs in a circle through {node.stem or node.operator}")
+    if len(order) < len(nodes):
+        left = set(range(len(nodes))) - set(order)
+        node = nodes[min(left)]
+        raise GraphError(
+            f"its graph runs in a circle through {printable(node.stem or node.operator)}"
+        )
     return order
 
 
-def _reads(node: Node) -> list[str]:
+def reads(node: Node) -> list[str]:
+    """Return the names of the values that a node reads, those of its bodies left out."""
     found: list[str] = []
     for value in node.inputs:
         if isinstance(value, Name):
@@ -124,6 +152,12 @@ def _reads(node: Node) -> list[str]:
         elif isinstance(value, tuple | list):
             found += [item for item in value if isinstance(item, Name)]
     return found
+
+
+def _captured(body: Body) -> list[str]:
+    made = {o for node in body.nodes for o in node.outputs} | set(body.inputs)
+    read = [n for node in body.nodes for n in (*reads(node), *node.captured)] + list(body.outputs)
+    return [n for n in read if n not in made]
 
 
 class Name(str):

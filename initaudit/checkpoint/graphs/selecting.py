@@ -17,6 +17,7 @@ from initaudit.checkpoint.graphs.values import (
     Value,
     constant,
     known,
+    room,
     size,
 )
 from initaudit.network import Attribute
@@ -74,7 +75,9 @@ def concat(b: Builder, values: Sequence[Value], axis: int) -> Value:
     values = [settle(b, v) for v in values]
     values = [v for v in values if isinstance(v, Signal) or size(v.shape)] or values
     if constant(*values):
-        return Known(np.concatenate([known(v) for v in values], axis))
+        arrays = [known(v) for v in values]
+        room(sum(array.size for array in arrays))
+        return Known(np.concatenate(arrays, axis))
     signals = [v for v in values if isinstance(v, Signal)]
     first = next((s for s in signals if s.batch is not None), None)
     lead = first or (signals[0] if signals else None)
@@ -107,6 +110,7 @@ def pad(b: Builder, x: Value, before: Sequence[int], after: Sequence[int], fill:
     x = settle(b, x)
     if isinstance(x, Known):
         around = list(zip(before, after, strict=True))
+        room(*(n + b + a for n, (b, a) in zip(x.shape, around, strict=True)))
         return Known(np.pad(x.array, around, constant_values=fill))
     if not isinstance(x, Signal):
         raise UnsupportedError("it pads a weight")

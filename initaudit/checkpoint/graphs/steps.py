@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Value, Weight
+from initaudit.checkpoint.graphs.values import Known, Signal, UnsupportedError, Value, Weight, room
 from initaudit.network import Attribute
 
 FAR = 1e30
 """What stands for an infinity in a mask: its exponential is 0 all the same."""
+
+_STEPS = 1 << 18
 
 
 @dataclass(slots=True)
@@ -76,10 +78,18 @@ class Builder:
         parts: Iterable[Part] = (),
         attributes: Mapping[str, Attribute] | None = None,
     ) -> Signal:
-        """Add a step and return its output; ``shape`` is in the graph's order of axes."""
+        """Add a step and return its output; ``shape`` is in the graph's order of axes.
+
+        Raises:
+            UnsupportedError: it is too large.
+        """
         number = self.next
-        self.next += 1
         made = Signal(number, shape, batch)
+        if shape is not None and op != "input":
+            room(*made.physical[1:])
+            if number >= _STEPS:
+                raise UnsupportedError(f"the graph has more than {_STEPS:,} operations")
+        self.next += 1
         self.steps[number] = Step(
             op,
             [signal.step for signal in inputs],

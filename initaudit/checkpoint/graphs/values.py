@@ -15,6 +15,10 @@ LARGEST = 1 << 22
 """Elements of the largest weight that is read to compute with while the graph is read."""
 
 
+ROOM = 1 << 26
+"""Elements of the largest array made while the graph is read, and of one sample's signal."""
+
+
 class UnsupportedError(Exception):
     """Why an operation is not turned into layers: the signal ends there."""
 
@@ -119,6 +123,17 @@ class Signal:
         if axis == self.batch:
             return 0
         return axis + 1 if axis < self.batch else axis
+
+
+def room(*shape: float) -> None:
+    """Refuse to make an array of too many elements.
+
+    Raises:
+        UnsupportedError: it has more than `ROOM`.
+    """
+    # Numbers of a damaged graph may be NaN.
+    if not prod(shape) <= ROOM:
+        raise UnsupportedError(f"it makes an array of more than {ROOM:,} numbers")
 
 
 def scalar(number: float) -> Known:
