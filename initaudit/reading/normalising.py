@@ -1,7 +1,8 @@
-"""``torch.nn.functional.normalize``: each vector along an axis, divided by its norm."""
+"""What vectors are normalised by: their norm along an axis, and their variance."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,3 +31,40 @@ def normalised(state: State, args: tuple[Any, ...], keywords: Mapping[str, Any])
     length = tensors.aten(state, "sqrt", (total,), ("input",))
     held = tensors.aten(state, "clamp", (length, eps), ("input", "min"))
     return tensors.aten(state, "div", (x, held), ("input", "other"))
+
+
+def spread(
+    state: State, name: str, args: tuple[Any, ...], keywords: Mapping[str, Any], full: str
+) -> Any:
+    """Return ``var`` or ``std`` of a signal; None where it is not said what the sum is divided by.
+
+    torch divides by one less than the count, NumPy and JAX by the count: a method's framework is
+    known by ``dim``, ``unbiased`` or ``correction``, which the others do not take or set alike.
+    Where sizes are left open no count stands for all of them, so only a plain mean is followed.
+    """
+    given = dict(zip(("input", "dim"), args, strict=False)) | dict(keywords)
+    torch = full.startswith("torch.") or "dim" in keywords or "unbiased" in keywords
+    known = {"input", "dim", "unbiased", "correction", "keepdim"}
+    if len(args) > 2 or not given.keys() <= known or not (torch or "correction" in given):
+        return None
+    x, dim, keep = given.get("input"), given.get("dim"), given.get("keepdim", False)
+    less = given.get("correction", given.get("unbiased", True))
+    axes = dim if isinstance(dim, tuple | list) else (dim,)
+    if not isinstance(x, Signal) or not isinstance(less, int) or not isinstance(keep, bool):
+        return None
+    if not all(isinstance(a, int) and not isinstance(a, bool) for a in axes):
+        return None
+    sides = tensors.shape(x)
+    if not axes or not all(-len(sides) <= a < len(sides) for a in axes):
+        return None
+    count = math.prod(sides[a] for a in axes)
+    if count <= int(less) or (less and state.witnesses):
+        return None
+    where = (list(axes), True)
+    middle = tensors.aten(state, "mean", (x, *where), ("input", "dim", "keepdim"))
+    apart = tensors.aten(state, "sub", (x, middle), ("input", "other"))
+    squares = tensors.aten(state, "pow", (apart, 2.0), ("input", "exponent"))
+    made = tensors.aten(state, "mean", (squares, list(axes), keep), ("input", "dim", "keepdim"))
+    if less:
+        made = tensors.aten(state, "mul", (made, count / (count - less)), ("input", "other"))
+    return made if name == "var" else tensors.aten(state, "sqrt", (made,), ("input",))

@@ -163,6 +163,10 @@ def _method(
         name = _OTHER.get(name, name)
         if name in functions.VARIADIC and len(args) > 1 and not isinstance(args[1], tuple | list):
             args = (args[0], tuple(args[1:]))
+    if name in {"var", "std"} and state.tape is not None:
+        made = normalising.spread(state, name, args, keywords, full)
+        if made is not None:
+            return made
     entry = functions.TABLE.get(name) or functions.TABLE.get(name.rstrip("_"))
     if entry is None:
         return ended(state, full or f"the method {name} of a tensor", args)

@@ -90,3 +90,58 @@ def test_vectors_are_divided_by_their_norm_as_torch_does(
     wanted = torch.nn.functional.normalize(y, *given)
     got = tape.outputs[network.layers[-1].name]
     np.testing.assert_allclose(got, wanted.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    "asked",
+    ["y.var(dim=(1, 2), keepdim=True)", "y.var(-1, unbiased=False)", "torch.std(y, 2)",
+     "torch.var(y, dim=[1, 2], correction=0)", "y.std(dim=1, unbiased=True)"],
+)  # fmt: skip
+def test_variances_are_those_of_torch(tmp_path: Path, asked: str) -> None:
+    torch = pytest.importorskip("torch")
+    text = (
+        "import torch\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.fc = nn.Linear(8, 8)\n\n"
+        f"    def forward(self, x):\n        y = self.fc(x)\n        return {asked}\n"
+    )
+    made = read(tmp_path, text)
+    realised, stored = passing.declared(made, 0)
+    reading = passing.follow(made, stored, (4, 8))
+    assert not reading.stopped
+    plan, _ = passing.planned(made, reading)
+    network = plan.network(())
+    x = np.random.default_rng(0).standard_normal((3, 4, 8)).astype(np.float32)
+    entering = {layer.name: x for layer in network.layers if layer.op == "input"}
+    names = {name: realised.array(name) for name in made.parameters} | dict(plan.computed)
+    tape = forward(network, loader(names.__getitem__), entering, batch_statistics=False)
+    weight, bias = (torch.tensor(names[f"fc.{n}"]).float() for n in ("weight", "bias"))
+    y = torch.nn.functional.linear(torch.from_numpy(x), weight, bias)
+    wanted = eval(asked, {"y": y, "torch": torch})  # noqa: S307
+    got = tape.outputs[network.layers[-1].name]
+    np.testing.assert_allclose(got, wanted.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("asked", ["var(-1)", "std(1)", "var(-1, True)", "var(axis=-1)"])
+def test_a_variance_of_an_unsaid_divisor_ends_the_path(tmp_path: Path, asked: str) -> None:
+    text = (
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(8, 8)\n\n"
+        f"    def forward(self, x):\n        return self.fc(x).{asked}\n"
+    )
+    made = read(tmp_path, text)
+    reading = passing.follow(made, passing.declared(made, 0)[1], (4, 8))
+    assert reading.stopped
+
+
+@pytest.mark.parametrize(("asked", "ends"), [("dim=-1", True), ("-1, unbiased=False", False)])
+def test_a_variance_over_an_open_size_needs_no_count(
+    tmp_path: Path,
+    asked: str,
+    ends: bool,
+) -> None:
+    text = (
+        HEAD.format("width") + "        self.fc = nn.Linear(width, width)\n\n"
+        f"    def forward(self, x):\n        return self.fc(x).var({asked})\n"
+    )
+    assert bool(followed(read(tmp_path, text)).stopped) == ends
