@@ -191,7 +191,8 @@ def default(made: Module, spec: LayerSpec, weight: LayerWeight, parameter: Param
     """Return the initialisation that a layer's constructor gives a parameter."""
     fans = drawing.fans_of(parameter.shape)
     own = made.params.get("weight")
-    if len(parameter.shape) < 2 and own is not None and own is not parameter:
+    borrowed = len(parameter.shape) < 2 and own is not None and own is not parameter
+    if borrowed and own is not None:
         fans = drawing.fans_of(own.shape)
     if weight.default.fan == "out":
         size = evaluating.plain(made, spec.outputs or "")
@@ -204,6 +205,8 @@ def default(made: Module, spec: LayerSpec, weight: LayerWeight, parameter: Param
     drawn = drawing.draw(weights, parameter.shape, fans)
     title = spec.name.rpartition(".")[2]
     std = drawing.deviation(weights, fans)
+    if borrowed and own is not None and own.open and weights.fan != "none":
+        std = None
     return Event(weights, f"the default of {title}", parameter.site, drawn, std=std)
 
 

@@ -143,3 +143,24 @@ def test_layers_made_in_one_line_are_listed_once(tmp_path: Path) -> None:
     shown = sections(report, STYLE, 100)
     assert "also here: layers.2.weight, layers.3.weight" in shown
     assert shown.count("self.layers = nn.ModuleList") == len(report.findings)
+
+
+def test_a_bias_whose_fan_is_open_has_no_least_power(tmp_path: Path) -> None:
+    text = """
+import torch
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.a = nn.Linear(width, width)
+        self.b = nn.Linear(width, 4)
+
+    def forward(self, x):
+        y = self.a(x)
+        return self.b(y * torch.tanh(y))
+"""
+    _, network = told(tmp_path, text)
+    last = next(layer for layer in network.layers if layer.name == "b")
+    assert last.predicted is None or last.predicted.lo == 0.0
