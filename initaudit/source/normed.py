@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from initaudit.source.classes import Class
 from initaudit.source.file import File
 from initaudit.source.flow import PLAIN, flow
+from initaudit.source.label import label
+from initaudit.source.module import Function
 from initaudit.source.start import Start
 
 _NAMED = re.compile(r"(?:^|_)(?:bn|ln|norm)\d*(?:_|$)|norm\d*$")
@@ -26,7 +28,18 @@ def normed(file: File, owner: Class, starts: Mapping[str, Start]) -> frozenset[s
     if norms:
         for method in owner.methods.values():
             found.update(e.first for e in flow(file, method.body, kind).edges if e.second in norms)
+            found.update(_ordered(method, norms))
     return frozenset(found & starts.keys())
+
+
+def _ordered(method: Function, norms: frozenset[str]) -> Iterator[str]:
+    """Yield what is called in a loop that calls a norm in another branch: it may come behind."""
+    for loop in ast.walk(method):
+        if not isinstance(loop, ast.For) or not any(isinstance(s, ast.If) for s in loop.body):
+            continue
+        called = {label(n.func) for n in ast.walk(loop) if isinstance(n, ast.Call)} - {None}
+        if called & norms:
+            yield from (name for name in called if name is not None)
 
 
 def _attributes(file: File, owner: Class) -> tuple[frozenset[str], frozenset[str]]:

@@ -209,7 +209,7 @@ def seed_in_constructor(subject: File, limits: Limits) -> Iterator[Hit]:
             continue
         if not has_weights(subject, owner) or not _draws(subject, owner):
             continue
-        if _put_back(subject, call, method):
+        if _put_back(subject, call, method) or (name in _SEEDS and _is_last(call, method)):
             continue
         if name in _KEYS and not _is_literal(call.args[0]):
             continue
@@ -222,6 +222,14 @@ def seed_in_constructor(subject: File, limits: Limits) -> Iterator[Hit]:
             {"call": ast.unparse(call), "owner": owner.name},
             severity=Severity.NOTE if subject.is_test or _asked_for(subject, call) else None,
         )
+
+
+def _is_last(call: ast.Call, method: Function) -> bool:
+    """Return whether nothing is called behind a seed, so that no weight is drawn from it."""
+    return not any(
+        isinstance(node, ast.Call) and node.lineno > (call.end_lineno or call.lineno)
+        for node in ast.walk(method)
+    )
 
 
 def _is_default(call: ast.Call, method: Function) -> bool:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from initaudit.claims import Hit, Limits, check
+from initaudit.claims import Doubt, Hit, Limits, check
 from initaudit.network import Weights
 from initaudit.rulebook import Confidence
 from initaudit.source import initial
@@ -55,6 +55,7 @@ class Spread:
     """Other places of the same branch that say the same."""
     bare: bool = False
     """Whether it is an array by itself, of no layer."""
+    doubts: tuple[Doubt, ...] = ()
     normed: bool = False
     """Whether a norm takes what it gives, and so undoes its scale."""
 
@@ -132,6 +133,7 @@ def one_sided(subject: File, limits: Limits) -> Iterator[Hit]:
                 **({} if fits is None else {"fits": fits}),
             },
             related=tuple(subject.site(node) for node in spread.others),
+            doubts=spread.doubts,
             fix=None if fits is None else "fitting-initialiser",
         )
 
@@ -201,7 +203,8 @@ def _of_classes(file: File) -> Iterator[Spread]:
         }
         behind = normed(file, owner, starts) if said else frozenset()
         for key, start in said.items():
-            yield replace(_spread(start), normed=key in behind)
+            doubts = () if start.op else (("handled", owner.name, label_of(start)),)
+            yield replace(_spread(start), normed=key in behind, doubts=doubts)
 
 
 def _fills_all(file: File, owner: Class) -> bool:
@@ -285,6 +288,7 @@ def _hit(file: File, spread: Spread, std: float, gain: float, known: bool) -> Hi
         },
         confidence=None if known or spread.implicit else Confidence.MEDIUM,
         related=tuple(file.site(node) for node in spread.others),
+        doubts=spread.doubts,
     )
 
 

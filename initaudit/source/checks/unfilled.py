@@ -122,7 +122,7 @@ def _single_target(one: Attribute) -> bool:
 
 def _filled(file: File, owner: Class, one: Attribute) -> bool:
     """Return whether anything in the file may fill an attribute, or hands it to what may."""
-    if one.name in file.strings:
+    if one.name in file.strings or _is_marker(file, one):
         return True
     for node in file.mentions.get(one.name, ()):
         if any(a is one.statement for a in file.module.around(node)):
@@ -143,6 +143,18 @@ def _filled(file: File, owner: Class, one: Attribute) -> bool:
         and not _is_another(file, owner, draw.target)
         for draw in file.draws
     )  # fmt: skip
+
+
+def _is_marker(file: File, one: Attribute) -> bool:
+    """Return whether all that is ever asked of a parameter is where it is and of what type."""
+    asked = [
+        file.module.parents.get(node)
+        for node in file.mentions.get(one.name, ())
+        if not any(a is one.statement for a in file.module.around(node))
+    ]
+    return bool(asked) and all(
+        isinstance(after, ast.Attribute) and after.attr in {"device", "dtype"} for after in asked
+    )
 
 
 def _is_another(file: File, owner: Class, node: ast.expr) -> bool:
