@@ -72,7 +72,7 @@ def declared_checkpoint(text: str, options: Options) -> Checkpoint:
     try:
         with guarding.deep():
             made = read(files, catalogue, cls, options)
-            if made.open:
+            if made.open or made.stood_for:
                 named = ", ".join(made.opened) or "its sizes"
                 raise StopError(f"{named} left open", made.site)
             return drawn(made, options).checkpoint

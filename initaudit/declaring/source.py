@@ -48,6 +48,9 @@ def _declared(
 ) -> Report:
     try:
         made = realised.read(files, catalogue, cls, options)
+        if made.stood_for:
+            named = ", ".join(made.opened) or "its sizes"
+            return guarding.left(cls, f"{named} left open: they decide its weights", made.site)
         if made.open:
             return arithmetic.by_arithmetic(made, options, rules, progress)
         drawn = realised.drawn(made, options)

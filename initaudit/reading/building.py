@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from initaudit.catalogue import UNKNOWN, LayerSpec, LayerWeight, Value, bind, present
@@ -91,7 +91,7 @@ def _weights(
     made.attrs.update({f"_{k}": v for k, v in told.items() if isinstance(v, Module)})
     own = spec.framework == "torch" and "Cell" not in spec.name
     if own and spec.op in {"lstm", "gru", "rnn"}:
-        _recurrent(state, made, spec)
+        _recurrent(state, made, spec, {name for name, v in told.items() if python.tainted(v)})
         return
     if spec.op == "transformer":
         from initaudit.reading import transformer
@@ -228,28 +228,37 @@ def _statistics(state: State, made: Module) -> None:
         )
 
 
-def _recurrent(state: State, made: Module, spec: LayerSpec) -> None:
-    """Make the weights of all layers and directions of an LSTM, a GRU or an RNN."""
+def _recurrent(state: State, made: Module, spec: LayerSpec, left: Set[str]) -> None:
+    """Make the weights of all layers and directions of an LSTM, a GRU or an RNN.
+
+    ``left`` are the arguments that the source leaves open.
+    """
     said = [evaluating.plain(made, n) for n in ("input_size", "hidden_size", "num_layers")]
     if not all(isinstance(n, int) for n in said):
         raise StopError(f"the sizes of {spec.name} are not known", state.at)
     inputs, hidden, layers = said
+    inputs = Open(inputs) if "input_size" in left else inputs
+    hidden = Open(hidden) if "hidden_size" in left else hidden
     twice = evaluating.plain(made, "bidirectional") is True
     biased = evaluating.plain(made, "bias") is not False
     if evaluating.plain(made, "proj_size") not in {0, None} and "LSTM" in spec.name:
         raise StopError("an LSTM with projections is not followed", state.at)
     for number in range(min(layers, 64)):
         for suffix in ("", "_reverse")[: 2 if twice else 1]:
-            width = inputs if number == 0 else hidden * (2 if twice else 1)
+            width = inputs if number == 0 else _times(2 if twice else 1, hidden)
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
                 if name.startswith("bias") and not biased:
                     continue
                 weight = spec.weights[f"{name}_l0"]
-                shape: tuple[int, ...] = (spec.gates * hidden,)
+                shape: tuple[int, ...] = (_times(spec.gates, hidden),)
                 if name.startswith("weight"):
                     shape += (width if name == "weight_ih" else hidden,)
                 full = f"{name}_l{number}{suffix}"
                 made.params[full] = start(state, made, spec, weight, shape)
+
+
+def _times(number: int, size: int) -> int:
+    return Open(number * size) if isinstance(size, Open) else number * size
 
 
 def folded(value: Any) -> Value:

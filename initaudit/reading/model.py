@@ -71,6 +71,14 @@ class Model:
         """Whether a size is left open."""
         return any(parameter.open for parameter in self.parameters.values())
 
+    @property
+    def stood_for(self) -> bool:
+        """Whether numbers stand for open sizes where nothing marks what follows from them.
+
+        Keras and Flax make weights at the first call, from sizes as plain numbers.
+        """
+        return self.lazy and bool(self.state.witnesses)
+
 
 def read(
     files: Files, catalogue: Catalogue, cls: Named, given: Mapping[str, Any] | None = None

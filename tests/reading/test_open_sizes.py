@@ -164,3 +164,45 @@ class Net(nn.Module):
     _, network = told(tmp_path, text)
     last = next(layer for layer in network.layers if layer.name == "b")
     assert last.predicted is None or last.predicted.lo == 0.0
+
+
+def test_gates_of_an_open_width_are_open(tmp_path: Path) -> None:
+    text = """
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.lstm = nn.LSTM(8, width, num_layers=2, bidirectional=True, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x)[0]
+"""
+    _, network = told(tmp_path, text)
+    shapes = [layer.shape for layer in network.layers if layer.op == "lstm"]
+    assert shapes[0] == (None, 8)
+    assert set(shapes[2:]) == {(None, None)}
+
+
+def test_keras_layers_of_an_open_width_are_not_judged_at_the_stand_in(tmp_path: Path) -> None:
+    text = """
+import keras
+from keras import layers
+
+
+class Net(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.a = layers.Dense(units, activation="relu")
+        self.b = layers.Dense(units)
+
+    def call(self, x):
+        return self.b(self.a(x))
+"""
+    file = tmp_path / "net.py"
+    file.write_text(text)
+    options = Options(input_shape=(8,))
+    report = audit_declared(f"{file}:Net", options, rules_for(options))
+    assert (report.networks, report.findings, report.failed) == ((), (), True)
+    assert "units left open" in report.unread[0].reason
