@@ -146,6 +146,14 @@ def weighted(network: Network) -> tuple[Layer, ...]:
     return tuple(x for x in network.layers if x.op in WEIGHTED and x.name in inside)
 
 
+@_remembered
+def multiplying(network: Network) -> tuple[Layer, ...]:
+    """Return those and the recurrent ones: all that multiply what they read by a matrix."""
+    inside = placed(network)
+    ops = WEIGHTED | RECURRENT
+    return tuple(x for x in network.layers if x.op in ops and x.name in inside)
+
+
 def head(network: Network) -> Layer | None:
     """Return the last placed layer with a weight, whose output is the network's."""
     layers = weighted(network)

@@ -53,7 +53,7 @@ def zero_branches(subject: Sent, limits: Limits) -> Iterator[Hit]:
     signals = subject.trace.signals
     zero = {
         layer.name: signal.weight_grad_power
-        for layer in _factors(network)
+        for layer in graph.multiplying(network)
         if layer.name not in crossed
         and _all_zero(layer)
         and (signal := signals.get(layer.name)) is not None
@@ -62,7 +62,7 @@ def zero_branches(subject: Sent, limits: Limits) -> Iterator[Hit]:
     freed = {name for way in graph.branches(network, moved) for name in way}
     dead = [
         layer
-        for layer in _factors(network)
+        for layer in graph.multiplying(network)
         if zero.get(layer.name) == 0.0
         and layer.attributes.get("role") is None
         and layer.name not in freed
@@ -71,14 +71,14 @@ def zero_branches(subject: Sent, limits: Limits) -> Iterator[Hit]:
         reason = "in a branch, each with a gradient of exactly zero: what they multiply is zero too"
         drawn = not all(map(_bias_constant, dead))
         severity = Severity.WARNING if drawn else None
-        yield _zero_hit(network, dead, len(_factors(network)), severity, reason)
+        yield _zero_hit(network, dead, len(graph.multiplying(network)), severity, reason)
 
 
 @check("IA102", "network")
 def constant_weights(subject: Built, limits: Limits) -> Iterator[Hit]:
     """Constant weights in a row make all units between them compute the same."""
     network = subject.network
-    chain = _factors(network)
+    chain = graph.multiplying(network)
     flat = [(x, t) for x in chain if (t := _factor(x)) is not None and t.constant]
     runs = _runs(network, [layer for layer, _ in flat])
     long = [run for run in runs if len(run) >= limits["chain"] and not all(map(_all_zero, run))]
@@ -127,13 +127,6 @@ def all_equal(subject: Stored, limits: Limits) -> Iterator[Hit]:
 
 def _zero(tensor: Tensor | None) -> bool:
     return tensor is not None and tensor.count > 0 and tensor.zeros == tensor.count
-
-
-def _factors(network: Network) -> tuple[Layer, ...]:
-    """Return the placed layers that multiply what they read by a matrix, in topological order."""
-    inside = graph.placed(network)
-    ops = graph.WEIGHTED | graph.RECURRENT
-    return tuple(x for x in network.layers if x.op in ops and x.name in inside)
 
 
 def _factor(layer: Layer) -> Tensor | None:
@@ -197,7 +190,7 @@ def _single_rectified(network: Network, layer: Layer, reported: Iterable[str]) -
 def _every_path(network: Network) -> list[Layer]:
     """Return the weighted layers that every path crosses: factors of one product."""
     crossed = graph.bottlenecks(network)
-    return [layer for layer in _factors(network) if layer.name in crossed]
+    return [layer for layer in graph.multiplying(network) if layer.name in crossed]
 
 
 def _runs(network: Network, some: list[Layer]) -> list[list[Layer]]:
@@ -217,7 +210,7 @@ def _runs(network: Network, some: list[Layer]) -> list[list[Layer]]:
 
 def _in_chains(network: Network) -> list[Layer]:
     """Return the layers that the chain rules above speak of."""
-    flat = [x for x in _factors(network) if (t := _factor(x)) is not None and t.constant]
+    flat = [x for x in graph.multiplying(network) if (t := _factor(x)) is not None and t.constant]
     zero = [x for x in _every_path(network) if _all_zero(x)]
     return [
         *(zero if len(zero) > 1 else []),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from initaudit import auditing, remedy
 from initaudit.claims import Hit, finding
 from initaudit.declaring import guarding, opened, placing, realised
-from initaudit.finding import Fact, Finding, NetworkReport, Report
-from initaudit.network import Interval, Layer, Network, Origin, Site, Unread
+from initaudit.finding import Fact, Finding, Report
+from initaudit.network import Layer, Network, Origin, Site, Unread
 from initaudit.options import Options, Progress, quiet
 from initaudit.reading import model, predicting
 from initaudit.reading.values import StopError
@@ -52,13 +51,19 @@ def by_arithmetic(
     report = replace(report, findings=findings)
     report = placing.placed(report, made, drawn.sites, drawn.reading)
     told = predicting.predict(network, made.parameters)
-    found = tuple(_beyond(told, network, made, drawn.sites, rules)) if told is not None else ()
-    report = replace(report, findings=(*report.findings, *found))
+    bounds = [] if told is None else list(_bounded(told, rules))
+    if told is not None:
+        found = (_settled(x, network, told, made, drawn.sites) for x in bounds if x.beyond)
+        report = replace(report, findings=(*report.findings, *found))
+    sound = bool(bounds) and all(x.within for x in bounds)
     networks = tuple(
-        opened.shown(x, network, made, told, report.findings, _sound(told, rules))
-        for x in report.networks
+        opened.shown(x, network, made, told, report.findings, sound) for x in report.networks
     )
-    return replace(report, networks=networks, **_unsettled(report, networks, made, told))
+    report = replace(report, networks=networks)
+    if any(x.verdict != "unjudged" for x in networks):
+        return report
+    note = _unsettled(made, told)
+    return replace(report, unread=(*report.unread, note), failed=report.failed or note.lost)
 
 
 def _of_any_size(one: Finding, network: Network, rules: Mapping[str, Rule]) -> Finding:
@@ -72,65 +77,52 @@ def _cured(network: Network, layer: Layer) -> tuple[Mapping[str, Fact], str]:
     return {**more, "wanted": "its gain / sqrt(fan_in)"}, code
 
 
-def _beyond(
-    told: predicting.Prediction,
-    network: Network,
-    made: model.Model,
-    sites: Mapping[str, Site],
-    rules: Mapping[str, Rule],
-) -> Iterator[Finding]:
-    """Yield what lies beyond its limit whatever the sizes are."""
+@dataclass(frozen=True, slots=True)
+class _Bounded:
+    """A ratio's end that a rule's limit is for, and the other; ``sign`` is -1 for a least ratio."""
+
+    rule: Rule
+    sign: int
+    near: float
+    far: float
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the ratio is beyond the limit whatever the sizes are."""
+        return self.sign * self.far > self.sign * self.rule.limits["ratio"]
+
+    @property
+    def within(self) -> bool:
+        """Whether it is within the limit whatever the sizes are."""
+        return self.sign * self.near <= self.sign * self.rule.limits["ratio"]
+
+
+def _bounded(told: predicting.Prediction, rules: Mapping[str, Rule]) -> Iterator[_Bounded]:
     for key, (which, sign) in _JUDGED.items():
         if (rule := rules.get(key)) is not None:
-            ratio, limit = _ratio(told, which), rule.limits["ratio"]
-            if ratio.hi < limit if sign < 0 else ratio.lo > limit:
-                value = ratio.hi if sign < 0 else ratio.lo
-                yield _settled(rule, network, told, value, limit, made, sites)
+            ratio = told.forward if which == "forward" else told.backward
+            ends = (ratio.lo, ratio.hi) if sign < 0 else (ratio.hi, ratio.lo)
+            yield _Bounded(rule, sign, *ends)
 
 
-def _sound(told: predicting.Prediction | None, rules: Mapping[str, Rule]) -> bool:
-    """Return whether the signal stays within all limits whatever the sizes are."""
-    if told is None:
-        return False
-    within = []
-    for key, (which, sign) in _JUDGED.items():
-        if (rule := rules.get(key)) is not None:
-            ratio, limit = _ratio(told, which), rule.limits["ratio"]
-            within.append(ratio.lo >= limit if sign < 0 else ratio.hi <= limit)
-    return bool(within) and all(within)
-
-
-def _ratio(told: predicting.Prediction, which: str) -> Interval:
-    return told.forward if which == "forward" else told.backward
-
-
-def _unsettled(
-    report: Report,
-    networks: Sequence[NetworkReport],
-    made: model.Model,
-    told: predicting.Prediction | None,
-) -> dict[str, Any]:
-    """Return what the report says of a signal that was not judged; it fails for lack of a stack."""
-    if any(x.verdict != "unjudged" for x in networks):
-        return {}
-    named = ", ".join(made.opened) or "its sizes"
+def _unsettled(made: model.Model, told: predicting.Prediction | None) -> Unread:
+    """Return what is said of a signal that was not judged; it is lost for lack of a stack."""
     if told is not None:
-        why = f"{made.name}: {named} left open, and arithmetic does not settle its signal"
+        why = f"{made.name}: {made.left_open} left open, and arithmetic does not settle its signal"
     else:
-        why = f"{made.name} is not judged: {named} left open, and it is no plain stack of layers"
-    note = Unread(guarding.line(made.site), why, lost=told is None)
-    return {"unread": (*report.unread, note), "failed": report.failed or told is None}
+        why = f"{made.name} is not judged: {made.left_open} left open, "
+        why += "and it is no plain stack of layers"
+    return Unread(guarding.line(made.site), why, lost=told is None)
 
 
 def _settled(
-    rule: Rule,
+    bound: _Bounded,
     network: Network,
     told: predicting.Prediction,
-    ratio: float,
-    limit: float,
     made: model.Model,
     sites: Mapping[str, Site],
 ) -> Finding:
+    rule, ratio = bound.rule, bound.far
     first, last = told.hidden[0], told.hidden[-1]
     backwards = rule.id in {"IA205", "IA206"}
     layer = network.layer(first if backwards else last)
@@ -141,7 +133,7 @@ def _settled(
         "ratio": ratio, "first": first, "last": last, "first_std": ends[0], "last_std": ends[1],
         "layers": len(told.hidden),
     }  # fmt: skip
-    margin = abs(math.log10(max(ratio, 1e-300) / limit))
+    margin = abs(math.log10(max(ratio, 1e-300) / rule.limits["ratio"]))
     more, code = _cured(network, layer)
     hit = Hit(Site(made.path, layer=layer.name), facts, layer, margin=margin)
     one = finding(rule, hit, more, code)

@@ -14,6 +14,8 @@ from initaudit.reading.model import Model
 from initaudit.reading.realising import live
 from initaudit.reading.values import Open, Parameter
 
+_ANY = "what is told holds for any number"
+
 
 def shown(
     report: NetworkReport,
@@ -26,10 +28,12 @@ def shown(
     """Return the report of weights drawn for stand-in sizes, without what those sizes decide."""
     bounds = powers.powers(network, made.parameters, sized=False)
     worst = max((f.severity for f in findings), default=None)
-    named = ", ".join(made.opened) or "its sizes"
     return replace(
         report,
-        assumptions=(*made.notes, f"{named} left open: what is told holds for any number"),
+        assumptions=(
+            *made.assumed,
+            f"{made.left_open} left open: what is told holds for any number",
+        ),
         evidence=(),
         verdict=worst.name.lower() if worst is not None else "clean" if sound else "unjudged",
         measured_under=None,

@@ -28,7 +28,7 @@ def read(files: Files, catalogue: Catalogue, cls: choosing.Named, options: Optio
 
 def guessed(made: model.Model) -> str:
     """Return why a model of open sizes cannot be read for all of them."""
-    return f"{', '.join(made.opened)} left open, and what is built depends on it"
+    return f"{made.left_open} left open, and what is built depends on it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,7 @@ def declared_checkpoint(text: str, options: Options) -> Checkpoint:
         with guarding.deep():
             made = read(files, catalogue, cls, options)
             if made.open or made.stood_for:
-                named = ", ".join(made.opened) or "its sizes"
-                raise StopError(f"{named} left open", made.site)
+                raise StopError(f"{made.left_open} left open", made.site)
             return drawn(made, options).checkpoint
     except StopError as stop:
         where = f"{stop.site.path}:{stop.site.line}: " if stop.site is not None else ""

@@ -49,8 +49,8 @@ def _declared(
     try:
         made = realised.read(files, catalogue, cls, options)
         if made.stood_for:
-            named = ", ".join(made.opened) or "its sizes"
-            return guarding.left(cls, f"{named} left open: they decide its weights", made.site)
+            reason = f"{made.left_open} left open: they decide its weights"
+            return guarding.left(cls, reason, made.site)
         if made.open:
             return arithmetic.by_arithmetic(made, options, rules, progress)
         drawn = realised.drawn(made, options)

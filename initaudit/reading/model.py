@@ -72,6 +72,16 @@ class Model:
         return any(parameter.open for parameter in self.parameters.values())
 
     @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was assumed to make the model, and to follow it as far as that was done."""
+        return tuple(dict.fromkeys((*self.notes, *self.state.notes)))
+
+    @property
+    def left_open(self) -> str:
+        """The arguments that the source leaves open, in words."""
+        return ", ".join(self.opened) or "its sizes"
+
+    @property
     def stood_for(self) -> bool:
         """Whether numbers stand for open sizes where nothing marks what follows from them.
 

@@ -170,7 +170,7 @@ def told(model: Model, reading: Reading) -> tuple[str, ...]:
         f"the input has the shape {entry.shape}, which the source leaves open"
         for entry in reading.entries
     ]
-    return (*model.notes, *shapes, *reading.tape.builder.notes)
+    return (*model.assumed, *shapes, *reading.tape.builder.notes)
 
 
 def planned(
