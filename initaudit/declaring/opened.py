@@ -14,8 +14,6 @@ from initaudit.reading.model import Model
 from initaudit.reading.realising import live
 from initaudit.reading.values import Open, Parameter
 
-_ANY = "what is told holds for any number"
-
 
 def shown(
     report: NetworkReport,
