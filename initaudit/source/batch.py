@@ -15,12 +15,13 @@ from initaudit import catalogue
 from initaudit.catalogue import Catalogue
 from initaudit.network import Site, Unread
 from initaudit.rulebook import Rule
-from initaudit.source.cache import Cache, digest, key, read, written
+from initaudit.source.cache import Cache, digest, key, written
 from initaudit.source.linting import Checked, check_bytes
 
 # A process costs a quarter of a second to start; below this many files it does not pay.
 MANY = 200
 _CHUNK = 16
+_ROUND = 1024
 
 Progress = Callable[[float], None]
 
@@ -67,21 +68,34 @@ def check_files(
     Unchanged files are taken from the folder ``cache``. ``jobs`` processes share the others;
     None means as many as there are processors where that pays, and one under pre-commit.
     """
+    with _uncollected():
+        made = _made(sources, work, cache, jobs, progress)
+    return [one for one in made if one is not None]
+
+
+def _made(
+    sources: Sequence[Source],
+    work: Work,
+    cache: Path | None,
+    jobs: int | None,
+    progress: Progress,
+) -> list[Checked | None]:
     made: list[Checked | None] = [None] * len(sources)
     left = list(range(len(sources)))
     known = None
     if cache is not None:
         known = Cache.open(cache, key(work.rules, work.folders))
         left = [i for i in left if not _known(sources[i], known, made, i)]
-    keep = known is not None
-    for done, (i, mark, checked, line) in enumerate(_checked(sources, left, work, jobs, keep=keep)):
+    results = _checked(sources, left, work, jobs, keep=known is not None)
+    for done, (i, mark, checked, line) in enumerate(results):
         made[i] = checked
         if known is not None and mark:
             known.put(sources[i].path, mark, line, always=sources[i].always)
         progress(done / len(left))
+        _collected(done + 1)
     if known is not None:
         known.save()
-    return [one for one in made if one is not None]
+    return made
 
 
 def _known(source: Source, cache: Cache, made: list[Checked | None], i: int) -> bool:
@@ -94,21 +108,19 @@ def _known(source: Source, cache: Cache, made: list[Checked | None], i: int) -> 
     return made[i] is not None
 
 
-_Made = tuple[int, str, Checked, str]
+_Result = tuple[int, str, Checked, str]
 
 
 def _checked(
     sources: Sequence[Source], left: list[int], work: Work, jobs: int | None, *, keep: bool
-) -> Iterator[_Made]:
+) -> Iterator[_Result]:
     wanted = _processes(len(left)) if jobs is None else jobs
     files = [i for i in left if sources[i].content is None]
     if min(wanted, len(files)) > 1:
         yield from _in_processes(sources, files, work, min(wanted, len(files)), keep=keep)
         left = [i for i in left if sources[i].content is not None]
-    with _uncollected() as step:
-        for i in left:
-            yield (i, *_one(sources[i], work, keep=keep))
-            step()
+    for i in left:
+        yield (i, *_one(sources[i], work, keep=keep))
 
 
 def _processes(files: int) -> int:
@@ -149,23 +161,21 @@ def _content(source: Source) -> bytes | Unread:
 
 
 @contextmanager
-def _uncollected() -> Iterator[Callable[[], None]]:
-    """Keep the collector from walking syntax trees, which hold no cycles, while they are made."""
+def _uncollected() -> Iterator[None]:
+    """Keep the collector from walking syntax trees, which hold next to no cycles, as they grow."""
     was = gc.isenabled()
     gc.disable()
-    count = 0
-
-    def step() -> None:
-        nonlocal count
-        count += 1
-        if count % 512 == 0:
-            gc.collect()
-
     try:
-        yield step
+        yield
     finally:
         if was:
             gc.enable()
+
+
+def _collected(done: int) -> None:
+    """Collect the few cycles of many files at once: it takes as long as checking ten files."""
+    if done % _ROUND == 0:
+        gc.collect()
 
 
 @dataclass(slots=True)
@@ -183,36 +193,44 @@ def _start(work: Work, keep: bool) -> None:  # noqa: FBT001  (a pool has no keyw
     gc.disable()
 
 
-def _chunk(sources: Sequence[Source]) -> list[tuple[str, str]]:
+def _chunk(sources: Sequence[Source]) -> list[tuple[str, Checked, str]]:
     assert _WORKER.work is not None  # noqa: S101
     made = []
     for source in sources:
-        mark, checked, line = _one(source, _WORKER.work, keep=_WORKER.keep)
-        made.append((mark, line or written(checked)))
-    gc.collect()
+        made.append(_one(source, _WORKER.work, keep=_WORKER.keep))
+        _WORKER.done += 1
+        _collected(_WORKER.done)
     return made
+
+
+def _alone() -> bool:
+    """Return whether this process surely has one thread, so that a copy of it lacks nothing."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
 
 
 def _in_processes(
     sources: Sequence[Source], files: list[int], work: Work, jobs: int, *, keep: bool
-) -> Iterator[_Made]:
+) -> Iterator[_Result]:
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
+    import initaudit.source.checks  # noqa: F401  (copies of this process need not import it again)
+
     chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
     done = 0
-    pool = ProcessPoolExecutor(
-        jobs, get_context("spawn"), _start, (Work(work.rules, work.folders), keep)
-    )
+    context = get_context("fork" if _alone() else "spawn")
+    # Without the catalogue, which a new process reads faster than it is sent.
+    shared = Work(work.rules, work.folders)
+    pool = ProcessPoolExecutor(jobs, context, _start, (shared, keep))
     try:
         with pool:
             for made in pool.map(_chunk, [[sources[i] for i in chunk] for chunk in chunks]):
-                for i, (mark, line) in zip(chunks[done], made, strict=True):
-                    checked = read(line, sources[i].path)
-                    if checked is None:
-                        mark, checked, line = _one(sources[i], work, keep=keep)
-                    yield i, mark, checked, line
+                for i, one in zip(chunks[done], made, strict=True):
+                    yield (i, *one)
                 done += 1
     except BrokenProcessPool:
         # What a worker died of may be one file: the rest is still to be checked, here.
