@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import EllipsisType
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from initaudit.catalogue.entries import REQUIRED, UNKNOWN, Parameter, Value
 
@@ -36,15 +36,19 @@ def bind(
             if isinstance(first, EllipsisType):
                 return None
             bound[parameter.name] = first
-    names = {p.name for p in parameters if p.kind != "others"}
-    if rest or any(isinstance(v, EllipsisType) for v in (*positional, *keywords.values())):
+    if rest or ... in positional or ... in keywords.values():
         return None
-    any_name = any(p.kind == "others" for p in parameters)
-    for name, value in keywords.items():
-        if name in bound or isinstance(value, EllipsisType) or not (any_name or name in names):
+    if keywords:
+        if not bound.keys().isdisjoint(keywords) or not _are_named(parameters, keywords):
             return None
-        bound[name] = value
-    return bound if all(p.name in bound for p in parameters if _needed(p)) else None
+        bound.update(cast("Mapping[str, Value]", keywords))
+    return None if any(p.name not in bound for p in parameters if _needed(p)) else bound
+
+
+def _are_named(parameters: Sequence[Parameter], names: Iterable[str]) -> bool:
+    """Return whether every name is that of a parameter, or may be any."""
+    known = {p.name for p in parameters if p.kind != "others"}
+    return len(known) < len(parameters) or known.issuperset(names)
 
 
 def argument(

@@ -101,6 +101,11 @@ class Initialiser:
         return self.parameters[0].name if self.form in ("inplace", "module") else None
 
     @property
+    def told(self) -> frozenset[str]:
+        """The parameters that the law depends on."""
+        return frozenset(name for role, name in self.numbers.items() if role != "shape")
+
+    @property
     def first_number(self) -> FirstNumber:
         """What a lone positional number means, after the target, key and shape."""
         roles = {parameter: role for role, parameter in self.numbers.items()}

@@ -31,7 +31,7 @@ class Catalogue:
         default_factory=dict, compare=False, repr=False
     )
     _layers: dict[str, LayerSpec | None] = field(default_factory=dict, compare=False, repr=False)
-    _words: dict[frozenset[str], frozenset[str]] = field(
+    _words: dict[tuple[str, frozenset[str]], frozenset[str]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -68,22 +68,27 @@ class Catalogue:
         """Return the method of a tensor that fills it."""
         return next((f.methods[name] for f in self._of(framework) if name in f.methods), None)
 
-    def last_words(self, packages: Iterable[str]) -> frozenset[str]:
+    def words_of_initialisers(self, packages: frozenset[str]) -> frozenset[str]:
         """Return the last words of all names of initialisers in some packages, and methods.
 
         A call whose callee ends in none of them is no initialiser; that is cheap to ask.
         """
-        wanted = frozenset(packages)
-        if wanted not in self._words:
-            found: set[str] = set()
-            for file in self.files:
-                if wanted.isdisjoint(file.packages) and file.framework != "torch":
-                    continue
-                read = self._framework(file)
-                names = (*read.initialisers, *read.names, *read.methods)
-                found.update(name.rpartition(".")[2] for name in names)
-            self._words[wanted] = frozenset(found)
-        return self._words[wanted]
+        key = ("initialisers", packages)
+        if key not in self._words:
+            named = (
+                (*read.initialisers, *read.names, *read.methods)
+                for read in (*self._in_packages(packages), *self._of("torch"))
+            )
+            self._words[key] = _last_words(named)
+        return self._words[key]
+
+    def words_of_layers(self, packages: frozenset[str]) -> frozenset[str]:
+        """Return the last words of all names of layers in some packages."""
+        key = ("layers", packages)
+        if key not in self._words:
+            named = ((*read.layers, *read.names) for read in self._in_packages(packages))
+            self._words[key] = _last_words(named)
+        return self._words[key]
 
     def string(self, framework: str, text: str) -> Initialiser | None:
         """Return the initialiser that a framework takes a string for."""
@@ -119,6 +124,9 @@ class Catalogue:
         package = name.partition(".")[0]
         return (self._framework(f) for f in reversed(self.files) if package in f.packages)
 
+    def _in_packages(self, packages: frozenset[str]) -> Iterable[Framework]:
+        return (self._framework(f) for f in self.files if not packages.isdisjoint(f.packages))
+
     def _of(self, framework: str) -> Iterable[Framework]:
         return (self._framework(f) for f in reversed(self.files) if framework == f.framework)
 
@@ -149,6 +157,10 @@ def load(folders: Iterable[Path] = ()) -> Catalogue:
         for p in sorted((folder / "frameworks").glob("*.toml"))
     )
     return Catalogue((*built_in, *own), {file.path: reading.framework(file) for file in own})
+
+
+def _last_words(names: Iterable[Iterable[str]]) -> frozenset[str]:
+    return frozenset(name.rpartition(".")[2] for some in names for name in some)
 
 
 def _other_name(found: Framework, name: str) -> str | None:

@@ -32,6 +32,7 @@ DEFAULT = "default"
 """PyTorch's own start of a linear layer, its bias included."""
 
 _MODULES = ("torch.nn.init", "jax.nn.initializers", "keras.initializers", "torch", "numpy.random")
+_PACKAGES = frozenset({"torch", "keras", "jax"})
 _SHORT = {"np": "numpy", "nn": "torch.nn", "init": "torch.nn.init", "tf": "tensorflow"}
 _TIMES = re.compile(r"(?P<factor>[0-9.eE+-]+)\s*[x*]\s*(?P<rest>[^0-9].*)\Z", re.DOTALL)
 
@@ -167,7 +168,7 @@ def _find(name: str) -> Initialiser:
     if found is None:
         found = known.string("keras", name)
     if found is None:
-        words = sorted({*WORDS, DEFAULT, *known.last_words(("torch", "keras", "jax"))})
+        words = sorted({*WORDS, DEFAULT, *known.words_of_initialisers(_PACKAGES)})
         hint = meant(name.rpartition(".")[2], words) or f"for example {', '.join(WORDS)}"
         raise InitialiserError(f"{name!r} is no initialiser of the catalogue: {hint}")
     return found

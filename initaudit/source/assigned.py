@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from initaudit.source.parents import Parents
+from initaudit.source.parents import walk
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = Function | ast.ClassDef | ast.Lambda | ast.Module
@@ -40,25 +40,30 @@ def read_assigned(  # noqa: C901  (a call an assignment is slow)
     assignments: Iterable[Assignment],
     loops: Iterable[ast.For],
     enclosing: Mapping[ast.AST, Around],
-    parents: Parents,
 ) -> Assigned:
     """Return the table of the assignments and loops of a file."""
     found = Assigned()
     names, attributes = found.names, found.attributes
+    bodies: dict[ast.ClassDef, frozenset[ast.stmt]] = {}
     for node in assignments:
         value = node.value
         if value is None:
             continue
         function, owner, scope = enclosing[node]
-        known = None if isinstance(node, ast.AugAssign) else value
-        for target in node.targets if isinstance(node, ast.Assign) else (node.target,):
-            if isinstance(target, ast.Name):
+        known: ast.expr | None = value
+        if type(node) is ast.Assign:
+            targets = node.targets
+        else:
+            targets = [node.target]  # type: ignore[union-attr]
+            known = None if type(node) is ast.AugAssign else value
+        for target in targets:
+            if type(target) is ast.Name:
                 name = target.id
                 if name in names:
                     names[name].append((function, known))
                 else:
                     names[name] = [(function, known)]
-                if owner is None or scope is not owner or parents.get(node) is not owner:
+                if owner is None or scope is not owner or node not in _own_body(owner, bodies):
                     continue
             elif owner is not None and is_own(target):
                 name = target.attr  # type: ignore[attr-defined]
@@ -72,10 +77,20 @@ def read_assigned(  # noqa: C901  (a call an assignment is slow)
             else:
                 held[name] = [(target, value, node)]
     for loop in loops:
-        for part in ast.walk(loop.target):
+        target = loop.target
+        for part in (target,) if isinstance(target, ast.Name) else walk(target):
             if isinstance(part, ast.Name):
                 names.setdefault(part.id, []).append((enclosing[loop][0], None))
     return found
+
+
+def _own_body(
+    owner: ast.ClassDef, known: dict[ast.ClassDef, frozenset[ast.stmt]]
+) -> frozenset[ast.stmt]:
+    """Return the statements right in the body of a class."""
+    if owner not in known:
+        known[owner] = frozenset(owner.body)
+    return known[owner]
 
 
 def is_own(target: ast.expr) -> bool:

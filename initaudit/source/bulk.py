@@ -12,6 +12,7 @@ from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
 from initaudit.source.later import chained
 from initaudit.source.module import Function, arguments
+from initaudit.source.parents import walk
 from initaudit.source.sized import one_output
 from initaudit.source.start import WEIGHTED
 from initaudit.source.targets import narrowed_to
@@ -92,8 +93,8 @@ def _handed(file: File, function: Function, node: ast.AST, name: str) -> bool:
         return name != "self"
     for around in file.module.around(node):
         if isinstance(around, ast.For):
-            targets = {n.id for n in ast.walk(around.target) if isinstance(n, ast.Name)}
-            calls = [n for n in ast.walk(around.iter) if isinstance(n, ast.Attribute)]
+            targets = {n.id for n in walk(around.target) if isinstance(n, ast.Name)}
+            calls = [n for n in walk(around.iter) if isinstance(n, ast.Attribute)]
             if name in targets:
                 return any(c.attr in {"modules", "named_modules", "children"} for c in calls)
     return False
@@ -176,13 +177,22 @@ def _built(file: File, specs: list[LayerSpec]) -> tuple[int, int]:
     ``Linear`` of a project.
     """
     total = wide = 0
-    for call in file.module.calls:
+    for call in _constructions(file):
         spec = file.layer(call)
         if any(_is_kind(last_word(call), spec, kind) for kind in specs):
             count = 2 if any(_repeats(a) for a in file.module.around(call)) else 1
             total += count
             wide += 0 if spec is not None and one_output(file, spec, call) else count
     return total, wide
+
+
+def _constructions(file: File) -> Iterator[ast.Call]:
+    """Yield the calls that may make layers: of capitalised names, and of others for these."""
+    aliases, imports = file.module.names.aliases, file.module.names.imports
+    for word, calls in file.module.calls_by_word.items():
+        named = word[:1].isupper() or "Linear" in word or "Conv" in word
+        if named or word in aliases or word in imports:
+            yield from calls
 
 
 def _is_kind(word: str, spec: LayerSpec | None, kind: LayerSpec) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 
 from initaudit.source.draws import dotted
@@ -16,6 +17,7 @@ SETTING_UP = re.compile(
 )
 """Names of methods that fill weights."""
 _sets_up = cache(SETTING_UP.fullmatch)
+_ENDINGS = tuple(re.compile(word + r"\w*([\"'])") for word in ("init", "reset"))
 _HOLDERS = frozenset({"ModuleList", "ModuleDict", "Sequential", "LayerList"})
 
 
@@ -27,12 +29,10 @@ def dispatched(file: File) -> frozenset[tuple[str, int, str]]:
     the class is empty where it is not known.
     """
     found: set[tuple[str, int, str]] = set()
-    for name, nodes in file.mentions.items():
-        if _sets_up(name) is None:
-            continue
+    for name, nodes in file.once(_setting_up):
         for node in nodes:
             words = dotted(node.value)
-            own = words == ("self",) or ast.unparse(node.value) == "super()"
+            own = words == ("self",) or _is_super(node.value)
             # Through a class only what derives from it is called.
             if own or (words and words[-1][:1].isupper()):
                 continue
@@ -45,8 +45,30 @@ def dispatched(file: File) -> frozenset[tuple[str, int, str]]:
             )
             number = len(call.args) if plain and isinstance(call, ast.Call) else -1
             found.add((name, number, class_of_object(file, node.value)))
-    found |= {(text, -1, "") for text in file.strings if SETTING_UP.fullmatch(text)}
+    found |= {(word, -1, "") for word in _quoted(file.module.text) if _sets_up(word)}
     return frozenset(found)
+
+
+def _setting_up(file: File) -> list[tuple[str, list[ast.Attribute]]]:
+    """Return the attribute accesses by names of methods that fill weights."""
+    return [(name, nodes) for name, nodes in file.mentions.items() if _sets_up(name) is not None]
+
+
+def _is_super(expr: ast.expr) -> bool:
+    """Return whether an expression is ``super()``."""
+    if not isinstance(expr, ast.Call) or expr.args or expr.keywords:
+        return False
+    return isinstance(expr.func, ast.Name) and expr.func.id == "super"
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Yield the words in quotes that may name a method which fills weights."""
+    for match in (found for ending in _ENDINGS for found in ending.finditer(text)):
+        start = match.start()
+        while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+            start -= 1
+        if text[start - 1 : start] == match[1]:
+            yield text[start : match.end(0) - 1]
 
 
 def class_of_object(file: File, expr: ast.expr) -> str:
@@ -63,9 +85,7 @@ def class_of_object(file: File, expr: ast.expr) -> str:
 def called_on_self(file: File) -> dict[str, frozenset[str]]:
     """Return the methods that fill weights and that each class mentions on itself."""
     found: dict[str, set[str]] = {}
-    for name, nodes in file.mentions.items():
-        if _sets_up(name) is None:
-            continue
+    for name, nodes in file.once(_setting_up):
         for node in nodes:
             owner = file.class_of(node)
             if owner is not None and dotted(node.value) == ("self",):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 from initaudit.catalogue import Catalogue, LayerSpec
 from initaudit.source.module import Function, Module
@@ -31,8 +33,7 @@ _BASES: Mapping[str, str] = {
 CONSTRUCTORS = frozenset({"__init__", "build", "setup", "__post_init__"})
 
 
-@dataclass(frozen=True)
-class Attribute:
+class Attribute(NamedTuple):
     """One assignment of ``self.name`` or of a class-level name."""
 
     name: str
@@ -46,14 +47,14 @@ class Class:
     """One class.
 
     ``bases`` are the qualified names of its bases, the plain ones where they have none.
-    ``attributes`` holds every assignment by name, in source order. ``framework`` is that of the
-    module class it derives from, through classes of the same file; None where that is not known.
+    ``framework`` is that of the module class it derives from, through classes of the same file;
+    None where that is not known.
     """
 
+    module: Module
     node: ast.ClassDef
     bases: tuple[str, ...]
     methods: dict[str, Function] = field(default_factory=dict)
-    attributes: dict[str, list[Attribute]] = field(default_factory=dict)
     framework: str | None = None
     ancestors: tuple[Class, ...] = ()
     closed: bool = False
@@ -63,6 +64,11 @@ class Class:
     def name(self) -> str:
         """The class's name."""
         return self.node.name
+
+    @cached_property
+    def attributes(self) -> Mapping[str, list[Attribute]]:
+        """Every assignment of an attribute by its name, in source order."""
+        return _attributes(self.module, self.node)
 
     def lineage(self) -> Iterator[Class]:
         """Yield the class and its ancestors in the same file."""
@@ -81,8 +87,8 @@ def read_classes(module: Module, catalogue: Catalogue) -> dict[ast.ClassDef, Cla
     found: dict[ast.ClassDef, Class] = {}
     by_name: dict[str, Class] = {}
     for node in module.classes:
-        bases = tuple(module.qualified(base) or ast.unparse(base) for base in node.bases)
-        one = Class(node, bases, attributes=_attributes(module, node))
+        bases = tuple(module.named(base) for base in node.bases)
+        one = Class(module, node, bases)
         for statement in node.body:
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
                 one.methods.setdefault(statement.name, statement)
@@ -105,16 +111,16 @@ def _attributes(module: Module, node: ast.ClassDef) -> dict[str, list[Attribute]
         made = [
             Attribute(name, value, statement, enclosing[statement][0])
             for target, value, statement in given
-            if not isinstance(statement, ast.AugAssign) and not _of_class(target)
+            if type(statement) is not ast.AugAssign
+            and not (type(target) is ast.Attribute and _of_class(target))
         ]
         if made:
             found[name] = made
     return found
 
 
-def _of_class(target: ast.expr) -> bool:
-    held = target.value if isinstance(target, ast.Attribute) else None
-    return isinstance(held, ast.Name) and held.id == "cls"
+def _of_class(target: ast.Attribute) -> bool:
+    return isinstance(target.value, ast.Name) and target.value.id == "cls"
 
 
 def _framework(one: Class, catalogue: Catalogue, module: Module, depth: int) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from initaudit.catalogue import UNKNOWN, Catalogue, Initialiser, Value, bind, weights
 from initaudit.network import Weights
@@ -43,13 +44,12 @@ _TRANSPARENT = frozenset({"data", "detach", "view", "T", "contiguous"})
 def draws(module: Module, catalogue: Catalogue) -> list[Draw]:
     """Return the initialising calls of a file, in source order."""
     found = []
-    names = module.names
-    roots = {name.partition(".")[0] for name in (*names.imports.values(), *names.stars)}
-    words = catalogue.last_words(roots)
+    words = catalogue.words_of_initialisers(module.names.packages)
+    stands = module.names.stands
     calls = [
         call
         for word, called in module.calls_by_word.items()
-        if not word or word in words or _stands(module, word, words)
+        if not word or word in words or stands(word, words)
         for call in called
     ]
     for call in calls:
@@ -58,13 +58,6 @@ def draws(module: Module, catalogue: Catalogue) -> list[Draw]:
             found.append(draw)
     found.sort(key=lambda d: (d.node.lineno, d.node.col_offset))
     return found
-
-
-def _stands(module: Module, name: str, words: frozenset[str]) -> bool:
-    """Return whether a local name may stand for another that ends in one of some words."""
-    names = module.names
-    imported = names.imports.get(name)
-    return name in names.aliases or (imported is not None and imported.rpartition(".")[2] in words)
 
 
 def read_draw(module: Module, catalogue: Catalogue, call: ast.Call) -> Draw | None:
@@ -109,6 +102,24 @@ def dotted(expr: ast.expr) -> tuple[str, ...]:
     return ()
 
 
+def own_attribute(expr: ast.expr) -> str | None:
+    """Return the attribute of ``self`` that an expression is, is in, or is a part of."""
+    found: str | None = None
+    while not isinstance(expr, ast.Name):
+        if isinstance(expr, ast.Call):
+            if not isinstance(expr.func, ast.Attribute) or expr.func.attr not in _TRANSPARENT:
+                return None
+            expr = expr.func.value
+        elif isinstance(expr, ast.Attribute):
+            found = found if expr.attr in _TRANSPARENT else expr.attr
+            expr = expr.value
+        elif isinstance(expr, ast.Subscript):
+            expr = expr.value
+        else:
+            return None
+    return found if expr.id == "self" else None
+
+
 def _callee(module: Module, catalogue: Catalogue, call: ast.Call) -> Initialiser | None:
     for name in module.names.candidates(call.func):
         found = catalogue.initialiser(name)
@@ -134,9 +145,14 @@ def _bound(module: Module, callee: Initialiser, call: ast.Call) -> Mapping[str, 
             return None
         return {}
     module.share(call, [*call.args, *(keyword.value for keyword in call.keywords)])
-    positional: list[Value] = [fold(module, arg) for arg in call.args]
-    keywords = {k.arg: fold(module, k.value) for k in call.keywords if k.arg is not None}
-    if callee.form == "inplace" and positional:
-        positional[0] = UNKNOWN
-    parameters = callee.parameters
-    return bind(parameters, positional, keywords)
+    positional: Any = call.args
+    keywords: Any = {k.arg: k.value for k in call.keywords}
+    given: Mapping[str, Any] | None = bind(callee.parameters, positional, keywords)
+    if given is None:
+        return None
+    # Most arguments are shapes, types and devices, which no law depends on.
+    told = callee.told
+    return {
+        name: fold(module, held) if name in told and isinstance(held, ast.expr) else UNKNOWN
+        for name, held in given.items()
+    }

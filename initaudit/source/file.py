@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +33,7 @@ class File:
         self.catalogue = catalogue
         self._starts: dict[ast.AST, Mapping[str, Start]] = {}
         self._layers: dict[ast.Call, LayerSpec | None] = {}
+        self._handing: dict[Function | ast.ClassDef, bool] = {}
         self._once: dict[Callable[[File], Any], Any] = {}
 
     def once(self, make: Callable[[File], T]) -> T:
@@ -60,30 +61,37 @@ class File:
 
         That is a call, or an initialiser handed to a layer by a keyword.
         """
-        from initaudit.source.later import handed_draws
+        from initaudit.source.later import handed_to
 
-        handed = self.once(handed_draws)
-        return any(
+        return any(wanted(draw) for draw in handed_to(self, owner)) or any(
             any(wanted(draw) for draw in self.draws_by_class.get(one.node, ()))
-            or any(wanted(draw) for _, draw in handed.get(one.name, ()))
-            or (self._handed and _HANDED.search(self.module.written([one.node])))
+            or (self._handed and self._hands(one.node))
             for one in owner.lineage()
         )
 
+    def _hands(self, scope: Function | ast.ClassDef) -> bool:
+        if scope not in self._handing:
+            self._handing[scope] = _HANDED.search(self.module.written([scope])) is not None
+        return self._handing[scope]
+
     @cached_property
-    def _draws_by_scope(self) -> Mapping[Scope, list[Draw]]:
+    def _made_by_scope(self) -> Mapping[Scope, list[Draw]]:
+        """The initialising calls right in each scope that make something, rather than fill it."""
         found: dict[Scope, list[Draw]] = {}
         for draw in self.draws:
-            found.setdefault(self.module.scope(draw.node), []).append(draw)
+            if draw.callee.form not in {"inplace", "method"}:
+                found.setdefault(self.module.scope(draw.node), []).append(draw)
         return found
 
-    def scope_says(self, scope: Scope, wanted: Callable[[Draw], bool]) -> bool:
-        """Return the same of a function, or of the top of the file."""
-        if any(wanted(draw) for draw in self._draws_by_scope.get(scope, ())):
-            return True
-        if isinstance(scope, ast.Module | ast.Lambda):
-            return self._handed
-        return self._handed and _HANDED.search(self.module.written([scope])) is not None
+    def scopes_that_say(self, wanted: Callable[[Draw], bool]) -> Iterator[Scope]:
+        """Yield the functions, and the top of the file, of which `says` is true."""
+        made = self._made_by_scope
+        if self._handed or any(map(wanted, made.get(self.module.tree, ()))):
+            yield self.module.tree
+        for function in self.module.functions:
+            said = function in made and any(map(wanted, made[function]))
+            if said or (self._handed and self._hands(function)):
+                yield function
 
     @property
     def hands_over(self) -> bool:
@@ -141,10 +149,9 @@ class File:
         """Every attribute access of the file, by the attribute's name."""
         return self.module.mentions
 
-    @cached_property
-    def strings(self) -> frozenset[str]:
-        """Every string of the file."""
-        return frozenset([c.value for c in self.module.constants if type(c.value) is str])
+    def quotes(self, name: str) -> bool:
+        """Return whether a name stands in quotes: code may reach what it names by it."""
+        return f'"{name}"' in self.module.text or f"'{name}'" in self.module.text
 
     @cached_property
     def _classes_by_name(self) -> Mapping[str, list[Class]]:
@@ -210,8 +217,22 @@ class File:
         if not isinstance(value, ast.Call):
             return None
         if value not in self._layers:
-            self._layers[value] = layer_of(self.module, self.catalogue, value)
+            self._layers[value] = self._layer(value)
         return self._layers[value]
+
+    @cached_property
+    def _layer_words(self) -> frozenset[str]:
+        return self.catalogue.words_of_layers(self.module.names.packages)
+
+    def _layer(self, call: ast.Call) -> LayerSpec | None:
+        func, words = call.func, self._layer_words
+        if isinstance(func, ast.Attribute):
+            likely = func.attr in words
+        elif isinstance(func, ast.Name):
+            likely = func.id in words or self.module.names.stands(func.id, words)
+        else:
+            likely = True
+        return layer_of(self.module, self.catalogue, call) if likely else None
 
     def arguments(self, call: ast.Call, spec: LayerSpec) -> Mapping[str, Value] | None:
         """Return a layer's arguments by parameter, defaults filled in; None if they do not fit."""
@@ -263,7 +284,7 @@ class File:
     def classes_in(self, kinds: ast.expr) -> list[str]:
         """Return the names of the class or classes that an `isinstance` test is given."""
         listed = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
-        return [self.qualified(kind) or ast.unparse(kind) for kind in listed]
+        return [self.module.named(kind) for kind in listed]
 
     def site(self, node: ast.expr | ast.stmt, layer: str | None = None) -> Site:
         """Return the place of a node; columns count characters from 1."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from initaudit.source.file import File
 from initaudit.source.label import aside, bare, label, place
+from initaudit.source.parents import walk
 
 FORWARD = frozenset({"forward", "call", "__call__", "predict", "apply", "model", "net"})
 
@@ -120,7 +121,7 @@ def _inner(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
 
 
 def _assigned(statement: ast.stmt) -> Iterator[str]:
-    for node in ast.walk(statement):
+    for node in walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
 

@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from initaudit.source.classes import Class
-from initaudit.source.draws import dotted
+from initaudit.source.draws import own_attribute
 from initaudit.source.file import File
+from initaudit.source.parents import walk
 from initaudit.source.traits import last_word
 
 ANYTHING = "*"
@@ -18,6 +19,7 @@ _OVER_ALL = frozenset(
         "named_children", "state_dict", "load_state_dict", "to_empty", "__dict__", "_parameters",
     }
 )  # fmt: skip
+# What may end in an attribute of an object, unlike a bare name or a number.
 _REACHING = frozenset({ast.Attribute, ast.Subscript, ast.Call})
 _ASKING = frozenset({"isinstance", "type", "id", "len", "print", "repr", "hasattr", "getattr"})
 
@@ -53,7 +55,7 @@ def _branch(file: File, call: ast.Call) -> Iterator[str]:
         yield ANYTHING
         return
     for statement in around.body:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Name) and node.id == subject.id:
                 yield from _use(file, node)
 
@@ -86,19 +88,16 @@ def held(file: File) -> dict[str, frozenset[str]]:
 
 
 def _held(file: File, owner: Class) -> frozenset[str]:
-    words = set(owner.attributes)
+    words = set(file.module.assigned.attributes.get(owner.node, ()))
     for call in file.module.calls_by_class.get(owner.node, ()):
         function = file.module.enclosing[call][0]
         if function is not None and function.name in {"forward", "__call__"}:
             continue
-        places = [*call.args, *(k.value for k in call.keywords)]
-        if isinstance(call.func, ast.Attribute):
+        places = [place for place in call.args if type(place) in _REACHING]
+        places += [k.value for k in call.keywords if type(k.value) in _REACHING]
+        if type(call.func) is ast.Attribute and type(call.func.value) in _REACHING:
             places.append(call.func.value)
-        for place in places:
-            # A bare name or a number is no attribute.
-            chain = dotted(place) if type(place) in _REACHING else ()
-            if len(chain) > 1 and chain[0] == "self":
-                words.add(chain[1])
+        words.update(filter(None, map(own_attribute, places)))
     return frozenset(words)
 
 

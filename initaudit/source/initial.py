@@ -16,6 +16,7 @@ from initaudit.source.fold import fold, point
 from initaudit.source.label import label, place
 from initaudit.source.later import rewritten
 from initaudit.source.module import Scope
+from initaudit.source.parents import walk
 from initaudit.source.start import WEIGHTED, Start, implicit
 
 NAMED = re.compile(
@@ -221,7 +222,7 @@ def _tensor(file: File, value: ast.expr) -> bool:
     """Return whether a bare tensor is made that no gradient is asked for: it is data."""
     draws = [
         draw
-        for call in ast.walk(value)
+        for call in walk(value)
         if isinstance(call, ast.Call)
         and (draw := read_draw(file.module, file.catalogue, call)) is not None
     ]

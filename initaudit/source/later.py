@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 
 from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import Draw
@@ -17,7 +18,7 @@ from initaudit.source.start import Start, implicit
 from initaudit.source.sweeps import Write
 from initaudit.source.targets import narrowed_to
 
-_WRITING = re.compile(r"init|norm_?$|_$")
+_writes = cache(re.compile(r"init|norm_?$|_$").search)
 _HANDING = re.compile(r"apply|modules\(|children\(|parameters\(|super\(|post_init")
 _OWN_CALL = re.compile(r"\bself\.(\w+)\(")
 _PASSING = frozenset({"apply", "post_init", "init_weights", "reset_parameters"})
@@ -78,6 +79,14 @@ def handed_draws(file: File) -> dict[str, list[tuple[str, Draw]]]:
                 own = f"self.{words.partition('.')[2]}"
                 found.setdefault(kind, []).append((own, draw))
     return found
+
+
+def handed_to(file: File, owner: Class) -> Iterator[Draw]:
+    """Yield what branches for a class, or for an ancestor in the file, fill of its objects."""
+    handed = file.once(handed_draws)
+    for one in owner.lineage() if handed else ():
+        for _, draw in handed.get(one.name, ()):
+            yield draw
 
 
 def chained(file: File, draw: Draw) -> bool:
@@ -259,7 +268,7 @@ def _writers(file: File, owner: Class) -> Mapping[str, list[ast.AST]]:
             name = call.func.id
         else:
             continue
-        if _WRITING.search(name):
+        if _writes(name):
             for argument in call.args:
                 if (target := label(argument)) is not None:
                     found.setdefault(target, []).append(call)

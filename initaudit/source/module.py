@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from initaudit.source.assigned import Around, Assigned, Function, Scope, read_assigned
 from initaudit.source.names import Names, read_names
@@ -16,6 +16,7 @@ from initaudit.source.parents import CHILDREN, Parents
 
 __all__ = ["Around", "Function", "Module", "Scope", "arguments", "defaults", "parse"]
 
+N = TypeVar("N", bound=ast.AST)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -24,6 +25,7 @@ class Module:
     """A parsed file.
 
     The lists hold the nodes of their kind in source order, what stands in annotations left out.
+    ``calls_by_word`` are the calls by the last word of what is called, under "" those of no name;
     ``mentions`` are the attribute accesses by the attribute's name.
     """
 
@@ -32,6 +34,9 @@ class Module:
     tree: ast.Module
     parents: Parents
     calls: list[ast.Call] = field(default_factory=list)
+    calls_by_word: defaultdict[str, list[ast.Call]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     classes: list[ast.ClassDef] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     assigns: list[ast.Assign | ast.AnnAssign] = field(default_factory=list)
@@ -45,7 +50,6 @@ class Module:
     mentions: defaultdict[str, list[ast.Attribute]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    constants: list[ast.Constant] = field(default_factory=list)
     enclosing: dict[ast.AST, Around] = field(default_factory=dict)
 
     @cached_property
@@ -56,14 +60,21 @@ class Module:
     @cached_property
     def names(self) -> Names:
         """What the file's names stand for."""
+        handed = {argument.arg for function in self.functions for argument in arguments(function)}
         given = {
-            name: values[0][1] if len(values) == 1 else None
+            name: value
             for name, values in self.assigned.names.items()
+            if len(values) == 1 and (value := values[0][1]) is not None and name not in handed
         }
-        for function in self.functions:
-            given.update((argument.arg, None) for argument in arguments(function))
-        defined = [x.name for x in (*self.functions, *self.classes) if self.is_top(x)]
+        made = (*self.functions, *self.classes)
+        defined = [one.name for one in made if self.enclosing[one][2] is self.tree]
         return read_names(self.imports, given, defined)
+
+    def calls_that_may_be(self, word: str) -> Iterator[ast.Call]:
+        """Yield the calls of what ends in a word, or of a name that may stand for such a thing."""
+        for called, calls in self.calls_by_word.items():
+            if called == word or self.names.stands(called, (word,)):
+                yield from calls
 
     def share(self, node: ast.expr, parts: Iterable[ast.expr | None]) -> None:
         """Note that what is around an expression is around its parts, too, if it is known."""
@@ -111,58 +122,34 @@ class Module:
     @cached_property
     def assigns_by_scope(self) -> Mapping[Scope, list[ast.Assign | ast.AnnAssign]]:
         """The assignments that stand directly in each scope."""
-        found: dict[Scope, list[ast.Assign | ast.AnnAssign]] = {}
-        for node in self.assigns:
-            found.setdefault(self.enclosing[node][2], []).append(node)
-        return found
+        return self._grouped(self.assigns, 2)
 
     @cached_property
     def assigns_by_function(self) -> Mapping[Function | None, list[ast.Assign | ast.AnnAssign]]:
         """The assignments right in each function; under None those outside of all."""
-        found: dict[Function | None, list[ast.Assign | ast.AnnAssign]] = {}
-        for node in self.assigns:
-            found.setdefault(self.enclosing[node][0], []).append(node)
-        return found
+        return self._grouped(self.assigns, 0)
 
     @cached_property
     def calls_by_class(self) -> Mapping[ast.ClassDef | None, list[ast.Call]]:
         """The calls within each class; under None those outside of all."""
-        found: dict[ast.ClassDef | None, list[ast.Call]] = {}
-        for call in self.calls:
-            found.setdefault(self.enclosing[call][1], []).append(call)
-        return found
-
-    @cached_property
-    def calls_by_word(self) -> Mapping[str, list[ast.Call]]:
-        """The calls by the last word of what is called, under "" those of no name."""
-        found: dict[str, list[ast.Call]] = {}
-        for call in self.calls:
-            func = call.func
-            if isinstance(func, ast.Attribute):
-                word = func.attr
-            else:
-                word = func.id if isinstance(func, ast.Name) else ""
-            if word in found:
-                found[word].append(call)
-            else:
-                found[word] = [call]
-        return found
+        return self._grouped(self.calls, 1)
 
     @cached_property
     def calls_by_function(self) -> Mapping[Function | None, list[ast.Call]]:
         """The calls right in each function; under None those outside of all."""
-        found: dict[Function | None, list[ast.Call]] = {}
-        for call in self.calls:
-            found.setdefault(self.enclosing[call][0], []).append(call)
-        return found
+        return self._grouped(self.calls, 0)
 
     @cached_property
     def calls_by_scope(self) -> Mapping[Scope, list[ast.Call]]:
         """The calls right in each scope."""
-        found: dict[Scope, list[ast.Call]] = {}
-        for call in self.calls:
-            found.setdefault(self.enclosing[call][2], []).append(call)
-        return found
+        return self._grouped(self.calls, 2)
+
+    def _grouped(self, nodes: Iterable[N], at: int) -> Mapping[Any, list[N]]:
+        """Return nodes by one of the three things around them (see `Around`)."""
+        found: defaultdict[Any, list[N]] = defaultdict(list)
+        for node in nodes:
+            found[self.enclosing[node][at]].append(node)
+        return dict(found)
 
     def written(self, body: list[ast.stmt]) -> str:
         """Return the lines that statements stand in, as text to search for words."""
@@ -175,7 +162,7 @@ class Module:
     def assigned(self) -> Assigned:
         """What names and attributes are given."""
         changes = (*self.assigns, *self.augmented)
-        return read_assigned(changes, self.loops, self.enclosing, self.parents)
+        return read_assigned(changes, self.loops, self.enclosing)
 
     def statement(self, node: ast.AST) -> ast.stmt:
         """Return the innermost statement that a node belongs to, itself included."""
@@ -194,6 +181,12 @@ class Module:
     def qualified(self, expr: ast.expr) -> str | None:
         """Return the qualified name of an expression, if it has one."""
         return self.names.qualified(expr)
+
+    def named(self, expr: ast.expr) -> str:
+        """Return the qualified name of an expression; as it is written where it has none."""
+        return self.qualified(expr) or (
+            expr.id if isinstance(expr, ast.Name) else ast.unparse(expr)
+        )
 
     def within(self, root: ast.AST, kind: type[ast.AST] = ast.AST) -> Iterator[ast.AST]:
         """Yield the nodes under ``root`` of one kind, in source order, ``root`` left out."""
@@ -237,60 +230,85 @@ def parse(text: str, path: str) -> Module:  # noqa: C901  (a call a node is slow
         ast.ClassDef: module.classes,
         ast.FunctionDef: module.functions,
         ast.AsyncFunctionDef: module.functions,
-        ast.Assign: module.assigns,
         ast.AnnAssign: module.assigns,
         ast.AugAssign: module.augmented,
         ast.For: module.loops,
         ast.ListComp: module.comprehensions,
-        ast.BinOp: module.operations,
         ast.BoolOp: module.choices,
-        ast.Expr: module.statements,
         ast.Import: module.imports,
         ast.ImportFrom: module.imports,
     }
-    enclosing, mentions, constants = module.enclosing, module.mentions, module.constants
+    enclosing, mentions, by_word = module.enclosing, module.mentions, module.calls_by_word
+    called, assigned = module.calls.append, module.assigns.append
+    operated, stated = module.operations.append, module.statements.append
     known = module.parents.known
     here: Around = (None, None, tree)
     stack: list[Any] = tree.body[::-1]
     pop, push, extend, kinds = stack.pop, stack.append, stack.extend, lists.get
-    call, called = ast.Call, module.calls.append
-    attribute, constant = ast.Attribute, ast.Constant
-    # What is pushed last is popped first, so all is pushed backwards.
+    name, attribute, constant, call = ast.Name, ast.Attribute, ast.Constant, ast.Call
+    assign, operation, expression = ast.Assign, ast.BinOp, ast.Expr
+    # What is pushed last is popped first, so all is pushed backwards. The commonest kinds come
+    # first, and the first of what they hold is looked at without being pushed.
     while stack:
         node = pop()
-        kind = type(node)
-        if kind in _LEAVES:
-            continue
-        if kind is attribute:
-            mentions[node.attr].append(node)
-            push(node.value)
-        elif kind is constant:
-            constants.append(node)
-        elif kind is call:
-            called(node)
-            enclosing[node] = here
-            if node.keywords:
-                extend([keyword.value for keyword in reversed(node.keywords)])
-            if node.args:
-                extend(reversed(node.args))
-            push(node.func)
-        elif kind is list:
-            extend(reversed(node))
-        elif kind is tuple:
-            here = node
-        else:
-            kept = kinds(kind)
-            if kept is not None:
-                kept.append(node)
-                if kind in _PLACED:
-                    enclosing[node] = here
-                if kind in _HOLDERS:
-                    known[node.value] = node
-            if kind in _SCOPES:
-                # Popped when all inside is done: what is around then is what is around now.
-                push(here)
-                here = _inside(node, here)
-            extend(_INNER[kind](node))
+        while True:
+            kind = type(node)
+            if kind is name or kind is constant:
+                break
+            if kind is attribute:
+                mentions[node.attr].append(node)
+                node = node.value
+            elif kind is call:
+                called(node)
+                enclosing[node] = here
+                for keyword in reversed(node.keywords):
+                    push(keyword.value)
+                for arg in reversed(node.args):
+                    if type(arg) is not name:
+                        push(arg)
+                func = node.func
+                kind = type(func)
+                word = func.attr if kind is attribute else func.id if kind is name else ""
+                by_word[word].append(node)
+                node = func
+            elif kind is assign:
+                assigned(node)
+                enclosing[node] = here
+                value = node.value
+                known[value] = node
+                others = [target for target in node.targets if type(target) is not name]
+                if others:
+                    push(value)
+                    extend(others[:0:-1])
+                    node = others[0]
+                else:
+                    node = value
+            elif kind is operation:
+                operated(node)
+                push(node.right)
+                node = node.left
+            elif kind is expression:
+                stated(node)
+                known[node.value] = node
+                node = node.value
+            elif kind is list:
+                extend(reversed(node))
+                break
+            elif kind is tuple:
+                here = node
+                break
+            else:
+                kept = kinds(kind)
+                if kept is not None:
+                    kept.append(node)
+                    if kind in _PLACED:
+                        enclosing[node] = here
+                if kind in _SCOPES:
+                    # Popped when all inside is done: what is around then is what is now.
+                    push(here)
+                    here = _inside(node, here)
+                extend(_INNER[kind](node))
+                break
     return module
 
 
@@ -313,8 +331,5 @@ _INNER = {
 }
 _SCOPES = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
 _PLACED = frozenset(
-    {ast.Assign, ast.AnnAssign, ast.AugAssign, ast.For, ast.FunctionDef, ast.AsyncFunctionDef,
-     ast.ClassDef}
-)  # fmt: skip
-_HOLDERS = frozenset({ast.Assign, ast.Expr})
-_LEAVES = frozenset({type(None), ast.Name, ast.Pass, ast.Break, ast.Continue})
+    {ast.AnnAssign, ast.AugAssign, ast.For, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef}
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 # Modules that projects use to hand on torch.nn.init under relative imports (transformers,
@@ -69,6 +69,18 @@ class Names:
             return tuple(f"{module}.{expr.id}" for module in self.stars)
         return ()
 
+    @property
+    def packages(self) -> frozenset[str]:
+        """The top-level packages that are imported, or something of them."""
+        return frozenset(name.partition(".")[0] for name in (*self.imports.values(), *self.stars))
+
+    def stands(self, name: str, words: Collection[str]) -> bool:
+        """Return whether a local name may stand for another that ends in one of some words."""
+        imported = self.imports.get(name)
+        return name in self.aliases or (
+            imported is not None and imported.rpartition(".")[2] in words
+        )
+
     def _name(self, name: str, depth: int) -> str | None:
         if name in self.defined:
             return None
@@ -85,13 +97,13 @@ _BUILTINS = frozenset({"getattr", "isinstance", "super", "len", "range", "list",
 
 def read_names(
     imports: Iterable[ast.Import | ast.ImportFrom],
-    assigned: Mapping[str, ast.expr | None],
+    assigned: Mapping[str, ast.expr],
     defined: Iterable[str],
 ) -> Names:
     """Return the import map of a file.
 
-    ``assigned`` holds the value of each bare name that is given one anywhere in the file, None
-    where it has several; a name with one value, and never imported, is an alias for it.
+    ``assigned`` holds the value of each bare name that is given just one anywhere in the file;
+    where it is never imported it is an alias for that.
     """
     names = Names(defined=set(defined))
     for node in imports:
@@ -102,7 +114,7 @@ def read_names(
         else:
             _import_from(node, names)
     for name, value in assigned.items():
-        if value is not None and name not in names.imports:
+        if name not in names.imports:
             names.aliases[name] = value
     return names
 

@@ -11,6 +11,7 @@ from initaudit.source.file import File
 from initaudit.source.flow import PLAIN, flow
 from initaudit.source.label import label
 from initaudit.source.module import Function
+from initaudit.source.parents import walk
 from initaudit.source.start import Start
 
 _NAMED = re.compile(r"(?:^|_)(?:bn|ln|norm)\d*(?:_|$)|norm\d*$")
@@ -34,10 +35,10 @@ def normed(file: File, owner: Class, starts: Mapping[str, Start]) -> frozenset[s
 
 def _ordered(method: Function, norms: frozenset[str]) -> Iterator[str]:
     """Yield what is called in a loop that calls a norm in another branch: it may come behind."""
-    for loop in ast.walk(method):
+    for loop in walk(method):
         if not isinstance(loop, ast.For) or not any(isinstance(s, ast.If) for s in loop.body):
             continue
-        called = {label(n.func) for n in ast.walk(loop) if isinstance(n, ast.Call)} - {None}
+        called = {label(n.func) for n in walk(loop) if isinstance(n, ast.Call)} - {None}
         if called & norms:
             yield from (name for name in called if name is not None)
 

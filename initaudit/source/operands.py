@@ -10,6 +10,7 @@ from initaudit.source import initial
 from initaudit.source.file import File
 from initaudit.source.flow import flow
 from initaudit.source.label import label
+from initaudit.source.parents import walk
 from initaudit.source.start import Start
 
 # What stands wherever `flow` finds a product.
@@ -58,7 +59,7 @@ def _rescaled(file: File, product: ast.expr) -> bool:
     if not isinstance(parent, ast.Assign) or not isinstance(parent.targets[0], ast.Name):
         return False
     name = parent.targets[0].id
-    after = [n for n in ast.walk(within) if isinstance(n, ast.Name) and n.id == name]
+    after = [n for n in walk(within) if isinstance(n, ast.Name) and n.id == name]
     after = sorted((n for n in after if n.lineno > product.lineno), key=lambda n: n.lineno)
     for node in after:
         factor = file.module.parents.get(node)

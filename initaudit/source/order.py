@@ -9,6 +9,7 @@ from initaudit.source.classes import CONSTRUCTORS
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
+from initaudit.source.parents import walk
 
 _DEPTH = 4
 
@@ -72,6 +73,6 @@ def _calls_from(file: File, constructor: Function, method: Function) -> list[ast
 
 
 def _own_calls(function: Function) -> Iterator[tuple[str, ast.Call]]:
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Call) and dotted(node.func)[:1] == ("self",):
             yield dotted(node.func)[-1], node

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -16,8 +17,8 @@ _PLACELESS = (ast.arguments, ast.comprehension, ast.withitem, ast.match_case)
 class Parents:
     """The node around each node.
 
-    Few nodes are ever asked for, so the file is read statement by statement, and a class method
-    by method, where the asked node stands.
+    Few nodes are ever asked for, so only the statements where the asked nodes stand are read; of
+    one that holds other statements, what stands before these and between them.
     """
 
     def __init__(self, tree: ast.Module) -> None:
@@ -51,15 +52,13 @@ class Parents:
         at = bisect_right(self._places, place) - 1
         while at >= 0 and (statement := self._stretches[at]) is not None:
             self._stretches[at] = None
-            if isinstance(statement, ast.ClassDef):
-                _fill(self.known, statement, [*statement.keywords, *statement.bases,
-                                               *statement.decorator_list])  # fmt: skip
-                for parameter in getattr(statement, "type_params", ()):
-                    _fill(self.known, statement, [parameter])
-                self._enter(statement, statement.body)
+            kind = type(statement)
+            blocks = _BLOCKS.get(kind, ())
+            _fill(self.known, statement, _HEADS.get(kind, CHILDREN[kind])(statement))
+            for block in blocks:
+                self._enter(statement, getattr(statement, block))
+            if blocks:
                 at = bisect_right(self._places, place) - 1
-            else:
-                _fill(self.known, statement, [])
 
     def _read_all(self) -> None:
         while any(self._stretches):
@@ -81,14 +80,11 @@ def _start(statement: ast.stmt) -> _Place:
     return first.lineno, 0 if decorators else first.col_offset
 
 
-def _fill(known: dict[ast.AST, ast.AST | None], around: ast.AST, held: list[Any]) -> None:
-    """Add the nodes below a node, or only ``held`` ones of them with what is below these."""
-    for node in held:
-        known[node] = around
-    stack = held or [around]
-    while stack:
-        node = stack.pop()
-        for value in CHILDREN[type(node)](node):
+def _fill(known: dict[ast.AST, ast.AST | None], node: ast.AST, held: Iterable[Any]) -> None:
+    """Add what a node holds, given as nodes and lists of nodes, with all that is below."""
+    stack: list[Any] = []
+    while True:
+        for value in held:
             if type(value) is list:
                 for child in value:
                     if child is not None:
@@ -97,16 +93,32 @@ def _fill(known: dict[ast.AST, ast.AST | None], around: ast.AST, held: list[Any]
             elif value is not None:
                 known[value] = node
                 stack.append(value)
+        if not stack:
+            return
+        node = stack.pop()
+        held = CHILDREN[type(node)](node)
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it level by level, as `ast.walk` does but for operators."""
+    found: list[ast.AST] = [node]
+    for one in found:
+        yield one
+        for value in reversed(CHILDREN[type(one)](one)):
+            if type(value) is list:
+                found.extend(value if None not in value else filter(None, value))
+            elif value is not None:
+                found.append(value)
 
 
 def _none(node: ast.AST) -> tuple[Any, ...]:
     return ()
 
 
-def _getter(kind: type[ast.AST]) -> Any:
+def _getter(kind: type[ast.AST], without: Collection[str] = ()) -> Any:
     """Return a function that gives the fields of a node which hold nodes, the last one first."""
     plain = _PLAIN.get(kind, _WORDS)
-    names = [name for name in reversed(kind._fields) if name not in plain]
+    names = [name for name in reversed(kind._fields) if name not in plain and name not in without]
     if not names:
         return _none
     # With one name alone it would give the value itself.
@@ -139,3 +151,9 @@ KINDS = [
 CHILDREN: dict[type[ast.AST], Any] = {kind: _getter(kind) for kind in KINDS}
 CHILDREN[type(None)] = _none  # type: ignore[index]
 """From a kind of node to what gives the nodes and lists of nodes in it, the last one first."""
+_BLOCKS: dict[type[ast.stmt], tuple[str, ...]] = {
+    ast.ClassDef: ("body",), ast.FunctionDef: ("body",), ast.AsyncFunctionDef: ("body",),
+    ast.With: ("body",), ast.AsyncWith: ("body",), ast.If: ("body", "orelse"),
+    ast.While: ("body", "orelse"), ast.For: ("body", "orelse"), ast.AsyncFor: ("body", "orelse"),
+}  # fmt: skip
+_HEADS = {kind: _getter(kind, blocks) for kind, blocks in _BLOCKS.items()}

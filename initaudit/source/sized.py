@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from initaudit.catalogue import LayerSpec
 from initaudit.source.file import File
 from initaudit.source.fold import point
+from initaudit.source.parents import walk
 
 # How many there are of something, which is no width: heads, experts, tasks.
 _COUNT = re.compile(
@@ -43,7 +44,7 @@ def between_counts(node: ast.expr) -> bool:
 
     ``torch.randn(heads, heads)``: as few as there are heads, whatever the width of the network.
     """
-    made = [_extents(n) for n in ast.walk(node) if isinstance(n, ast.Call)]
+    made = [_extents(n) for n in walk(node) if isinstance(n, ast.Call)]
     # The innermost: ``nn.Parameter(torch.randn(heads, heads))``.
     extents = next((e for e in reversed(made) if e), [])
     return bool(extents) and all(map(_is_count, extents))
@@ -53,7 +54,7 @@ def by_position(node: ast.expr) -> bool:
     """Return whether an extent of an array counts positions, words or nodes: it is their table."""
     return any(
         _POSITIONS.search(name)
-        for call in ast.walk(node)
+        for call in walk(node)
         if isinstance(call, ast.Call)
         for extent in _extents(call)
         if isinstance(extent, ast.Name | ast.Attribute)
@@ -75,7 +76,7 @@ def _is_count(extent: ast.expr) -> bool:
 
 
 def _names(extent: ast.expr) -> Iterator[str]:
-    for node in ast.walk(extent):
+    for node in walk(extent):
         if isinstance(node, ast.Attribute):
             yield node.attr.lower()
         elif isinstance(node, ast.Name) and node.id not in {"self", "cls", "config", "cfg", "args"}:

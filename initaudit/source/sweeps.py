@@ -142,7 +142,7 @@ def _write(file: File, draw: Draw) -> Write | None:
                 excluded |= set(tested or ())
         child = around
     before = file.module.lines[holder.lineno : draw.node.lineno - 1]
-    certain &= not any(_LEAVING.search(line) for line in before)
+    certain &= _LEAVING.search("\n".join(before)) is None
     certain &= kinds is not None or not excluded
     return Write(draw, holder, tuple(k for k in kinds or () if k not in excluded), certain)
 
@@ -228,7 +228,9 @@ def _through_methods(
         statement = file.module.statement(one.node)
         if function is not None and file.module.parents.get(statement) is function:
             inside.setdefault(function, []).append(one)
-    for call in file.module.calls:
+    names = {"post_init", *(function.name for function in inside)}
+    calls = [c for name in sorted(names) for c in file.module.calls_by_word.get(name, ())]
+    for call in calls:
         if call.args or not isinstance(call.func, ast.Attribute):
             continue
         words = dotted(call.func)

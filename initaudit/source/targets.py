@@ -10,6 +10,7 @@ from initaudit.catalogue import LayerSpec
 from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function, arguments
+from initaudit.source.parents import walk
 
 _BIAS = re.compile(r"(^|_)bias(es)?(_|$)|^b\d*$|_b$|^beta$")
 _NORM = re.compile(r"norm|(^|_)(bn|ln|gn)\d*(_|$)|gamma|gain|scale|BatchNorm|temperature|alpha")
@@ -131,6 +132,18 @@ def _layer_within(file: File, draw: Draw, owner: tuple[str, ...]) -> LayerSpec |
 
 def narrowed_to(file: File, node: ast.AST, name: str) -> tuple[str, ...]:
     """Return the classes that the innermost `isinstance` test of ``name`` around a node allows."""
+    known = file.once(_narrowings)
+    if (node, name) not in known:
+        known[node, name] = _narrowed_to(file, node, name)
+    return known[node, name]
+
+
+def _narrowings(file: File) -> dict[tuple[ast.AST, str], tuple[str, ...]]:
+    """Return a place for what `narrowed_to` has found in a file."""
+    return {}
+
+
+def _narrowed_to(file: File, node: ast.AST, name: str) -> tuple[str, ...]:
     child = node
     for around in file.module.around(node):
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -159,7 +172,7 @@ def _kinds(file: File, test: ast.expr, name: str) -> tuple[str, ...]:
     ):
         kinds = test.args[1]
         listed = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
-        return tuple(file.qualified(kind) or ast.unparse(kind) for kind in listed)
+        return tuple(file.module.named(kind) for kind in listed)
     return ()
 
 
@@ -192,7 +205,7 @@ def filled_kinds(file: File, function: Function, draw: Draw) -> frozenset[str]:
             if child not in around.body:
                 return frozenset()
             words |= {
-                n.value for n in ast.walk(around.test)
+                n.value for n in walk(around.test)
                 if isinstance(n, ast.Constant) and isinstance(n.value, str)
             }  # fmt: skip
         child = around

@@ -5,16 +5,20 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function, Module, arguments
+from initaudit.source.parents import walk
 from initaudit.source.targets import narrowed_to
 
 _PASS = re.compile(r"init|reset_param|apply$|^from_pretrained$|^load_state_dict$")
+_may_pass = cache(_PASS.search)
 _PARAMETERS = frozenset({"parameters", "named_parameters"})
 _EVERY = _PARAMETERS | {"modules", "named_modules", "children"}
+_OVER = re.compile(r"(?:parameters|modules|children)\s*\(")
 _FILLING = re.compile(
     r"init(?!iali[sz]ed)|normal|uniform|xavier|kaiming|glorot|reset_|fill_|zero_|ones_"
 )
@@ -75,16 +79,12 @@ def _parts(call: ast.Call) -> Iterator[ast.expr]:
 
 def method_of(file: File, node: ast.AST) -> tuple[Class, Function] | None:
     """Return the class and the method of it that a node stands in, nested functions included."""
-    inner: ast.AST = node
-    method: Function | None = None
-    for around in file.module.around(node):
-        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
-            method = around
-        elif isinstance(around, ast.ClassDef):
-            if method is None or inner is not method:
-                return None
-            return file.classes[around], method
-        inner = around
+    function = file.module.function(node)
+    while function is not None:
+        outer, _, scope = file.module.enclosing[function]
+        if isinstance(scope, ast.ClassDef):
+            return file.classes[scope], function
+        function = outer
     return None
 
 
@@ -237,8 +237,11 @@ def passes_by_kind(file: File) -> dict[str, frozenset[str]]:
 def _general_loops(file: File) -> Iterator[tuple[ast.For, str]]:
     """Yield the loops over all parameters or modules that fill what they come by, with a kind."""
     module = file.module
-    for loop in module.loops:
-        over = {called(n)[-1] for n in ast.walk(loop.iter) if isinstance(n, ast.Call) and called(n)}
+    for loop in () if _EVERY.isdisjoint(module.calls_by_word) else module.loops:
+        written = module.lines[loop.iter.lineno - 1 : loop.iter.end_lineno]
+        if not any(_OVER.search(line) for line in written):
+            continue
+        over = {called(n)[-1] for n in walk(loop.iter) if isinstance(n, ast.Call) and called(n)}
         if not over & _EVERY:
             continue
         lines = "\n".join(module.lines[loop.lineno - 1 : loop.end_lineno])
@@ -251,7 +254,7 @@ def _narrowed(file: File, loop: ast.For) -> tuple[str, ...]:
 
     None where one of them is a base of the class around: those may be its own objects.
     """
-    for call in ast.walk(loop.iter):
+    for call in walk(loop.iter):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
             over = call.func.value
             if call.func.attr in _EVERY and isinstance(over, ast.Name):
@@ -264,7 +267,7 @@ def _narrowed(file: File, loop: ast.For) -> tuple[str, ...]:
 
 def _passing(module: Module) -> Iterator[ast.Call]:
     for word, calls in module.calls_by_word.items():
-        if word == "apply" or _PASS.search(word) is not None:
+        if word == "apply" or _may_pass(word):
             yield from calls
 
 
@@ -277,7 +280,7 @@ def _is_general(module: Module, loop: ast.For) -> bool:
     if function is None or module.class_of(loop) is not None or _PASS.search(function.name):
         return True
     given = {argument.arg for argument in arguments(function)}
-    return not any(isinstance(n, ast.Name) and n.id in given for n in ast.walk(loop.iter))
+    return not any(isinstance(n, ast.Name) and n.id in given for n in walk(loop.iter))
 
 
 def makers(module: Module) -> dict[str, set[ast.ClassDef | None]]:

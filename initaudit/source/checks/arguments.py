@@ -14,6 +14,7 @@ from initaudit.rulebook import Severity, show
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.fold import point
+from initaudit.source.parents import walk
 from initaudit.source.targets import is_bias, is_gain, is_weight
 
 _NORMAL = frozenset({"normal", "truncated"})
@@ -161,7 +162,7 @@ def _too_steep(slope: float, limits: Limits) -> bool:
 
 def _is_gain(given: ast.expr) -> bool:
     """Return whether an expression that is not known is called a gain, a scale or a spread."""
-    for node in ast.walk(given):
+    for node in walk(given):
         name = node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
         if _GAIN & set(name.lower().split("_")):
             return True

@@ -12,6 +12,7 @@ from initaudit.claims import Hit, Limits, check
 from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File, straight_line
 from initaudit.source.fold import point
+from initaudit.source.parents import walk
 from initaudit.source.targets import has_subscript, is_bias, narrowed_to, target_layer
 
 _RANDOM = frozenset({"normal", "truncated", "uniform"})
@@ -111,13 +112,11 @@ def depthwise_fan(subject: File, limits: Limits) -> Iterator[Hit]:
     """A fan of all outputs for convolutions of which some have as many groups as inputs."""
     if "groups=" not in subject.module.text:
         return
-    depthwise = _depthwise(subject)
+    wide = [(d, what) for d in subject.draws if (what := _wide_fan(subject, d)) is not None]
+    depthwise = _depthwise(subject) if wide else None
     if depthwise is None:
         return
-    for draw in subject.draws:
-        what = _wide_fan(subject, draw)
-        if what is None:
-            continue
+    for draw, what in wide:
         yield Hit(
             subject.site(draw.node),
             {"what": what, "line": depthwise.lineno},
@@ -159,7 +158,7 @@ def _wide_fan(file: File, draw: Draw) -> str | None:
     std = std or (draw.node.args[-1] if len(draw.node.args) > 1 else None)
     if draw.callee.law != "normal" or std is None or draw.function is None:
         return None
-    names = {n.id for n in ast.walk(std) if isinstance(n, ast.Name)}
+    names = {n.id for n in walk(std) if isinstance(n, ast.Name)}
     block = file.module.parents.get(file.module.statement(draw.node))
     lines = [
         ast.unparse(s) for s in getattr(block, "body", [])
@@ -210,7 +209,7 @@ def _key(draw: Draw) -> str:
         return ""
     if isinstance(draw.target, ast.Attribute) and isinstance(draw.target.value, ast.Name):
         return f"{draw.target.value.id}.{draw.target.attr}".replace(".data", "")
-    if any(isinstance(n, ast.Call) for n in ast.walk(draw.target)):
+    if any(isinstance(n, ast.Call) for n in walk(draw.target)):
         return ""
     return ast.unparse(draw.target).replace(".data", "")
 

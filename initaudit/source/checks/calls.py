@@ -76,10 +76,8 @@ def init_result_discarded(subject: File, limits: Limits) -> Iterator[Hit]:
     for draw in subject.draws:
         if draw.callee.form != "inplace" or draw.target is None:
             continue
-        if not _is_statement(subject, draw.node) or _caught(subject, draw.node):
-            continue
-        copied = _copied(subject, draw.target)
-        if copied is None:
+        copied = _copied(subject, draw.target) if _is_statement(subject, draw.node) else None
+        if copied is None or _caught(subject, draw.node):
             continue
         how, certain = copied
         mild = Severity.NOTE if subject.is_test else Severity.WARNING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +16,7 @@ from initaudit.source.classes import Class
 from initaudit.source.draws import Draw
 from initaudit.source.file import File
 from initaudit.source.flow import PLAIN, Edge, flow
+from initaudit.source.later import handed_to
 from initaudit.source.module import Function, Scope
 from initaudit.source.order import other_branch
 from initaudit.source.start import Start, implicit
@@ -103,23 +104,37 @@ def chains(file: File) -> list[Chain]:
 def _chains(file: File) -> list[Chain]:
     found: dict[tuple[int, int], Chain] = {}
     alike = {draw.node for draw in file.draws if _may_be_weight(file, draw)}
-    plain = sum(draw.node in alike and draw.role != "bias" for draw in file.draws)
-    if not file.hands_over and plain < 2:
+    if not file.hands_over and len(alike) < 2:
         return []
 
     def wanted(draw: Draw) -> bool:
         return draw.node in alike
 
     for owner in file.classes.values():
-        starts = file.starts(owner) if file.says(owner, wanted) else {}
+        starts = file.starts(owner) if _says_two(file, owner, alike) else {}
         if sum(s.constant is not None for s in starts.values()) < 2:
             continue
         for edge in (*_contained(starts), *_of_methods(file, owner, starts)):
             _keep(found, starts, edge)
-    for scope in (file.module.tree, *file.module.functions):
-        if file.scope_says(scope, wanted):
-            _of_scope(file, scope, found)
+    for scope in file.scopes_that_say(wanted):
+        _of_scope(file, scope, found)
     return list(found.values())
+
+
+def _says_two(file: File, owner: Class, alike: Collection[ast.Call]) -> bool:
+    """Return whether a class may start two weights at one value."""
+    if file.hands_over:
+        return file.says(owner, lambda draw: draw.node in alike)
+    if any(draw.node in alike for draw in handed_to(file, owner)):
+        return True
+    said = [
+        draw
+        for one in owner.lineage()
+        for draw in file.draws_by_class.get(one.node, ())
+        if draw.node in alike
+    ]
+    # A call in a loop may fill several weights; one that makes an array makes just that.
+    return len(said) > 1 or any(draw.callee.form != "factory" for draw in said)
 
 
 def _may_be_weight(file: File, draw: Draw) -> bool:
@@ -127,7 +142,7 @@ def _may_be_weight(file: File, draw: Draw) -> bool:
 
     A tensor of torch that a plain name is given, without a gradient, is data: a mask, a buffer.
     """
-    if draw.weights.law not in {"zeros", "constant"}:
+    if draw.weights.law not in {"zeros", "constant"} or draw.role == "bias":
         return False
     if draw.callee.form != "factory" or draw.callee.framework != "torch":
         return True
@@ -234,8 +249,10 @@ def _filled_pairs(file: File) -> Iterator[tuple[Start, Start]]:
     """Yield both factors of an adapter that are set to zero: ``lora_A[name].weight``."""
     zeros: dict[tuple[Function | None, str], Draw] = {}
     for draw in file.draws:
-        held = draw.target is not None and "[" in (name := ast.unparse(draw.target))
-        if held and draw.weights.law == "zeros" and draw.callee.form in {"inplace", "method"}:
+        if draw.target is None or draw.weights.law != "zeros":
+            continue
+        name = ast.unparse(draw.target)
+        if "[" in name and draw.callee.form in {"inplace", "method"}:
             zeros[draw.function, name] = draw
     for (function, name), draw in zeros.items():
         other = zeros.get((function, _FACTOR.sub(_partner, name)))

@@ -11,6 +11,7 @@ from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.fold import point
 from initaudit.source.module import Function, arguments, defaults
+from initaudit.source.parents import walk
 from initaudit.source.traits import (
     called,
     initialised_again,
@@ -38,7 +39,7 @@ def identical_clones(subject: File, limits: Limits) -> Iterator[Hit]:
         found = _stack(subject, call, helpers)
         if found is not None:
             yield from _clones(subject, call, *found)
-    for comprehension in subject.module.comprehensions:
+    for comprehension in subject.module.comprehensions if "deepcopy" in text else ():
         copied = _copied(subject, comprehension)
         if copied is None or not isinstance(comprehension.generators[0].iter, ast.Call):
             continue
@@ -166,8 +167,8 @@ def _copied(file: File, comprehension: ast.ListComp) -> ast.expr | None:
     over = loops[0].iter
     if not isinstance(over, ast.Call) or called(over) != ("range",) or not over.args:
         return None
-    bound = {n.id for n in ast.walk(loops[0].target) if isinstance(n, ast.Name)}
-    used = {n.id for n in ast.walk(element.args[0]) if isinstance(n, ast.Name)}
+    bound = {n.id for n in walk(loops[0].target) if isinstance(n, ast.Name)}
+    used = {n.id for n in walk(element.args[0]) if isinstance(n, ast.Name)}
     return None if bound & used else element.args[0]
 
 

@@ -13,7 +13,7 @@ from initaudit.source.classes import CONSTRUCTORS, Class
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
-from initaudit.source.parents import Parents
+from initaudit.source.parents import Parents, walk
 from initaudit.source.traits import called, has_weights, method_of, parametric
 
 _WEIGHT = re.compile(
@@ -38,10 +38,14 @@ _KEYS = frozenset({"jax.random.key", "jax.random.PRNGKey", "flax.nnx.Rngs"})
 _LAST = {name.rpartition(".")[2] for name in _SEEDS | _KEYS}
 
 
+# What offers initialisers and layers of JAX that take a key.
+_PACKAGES = frozenset({"jax", "flax", "haiku", "equinox"})
+
+
 @check("IA416", "draw")
 def prng_key_reuse(subject: File, limits: Limits) -> Iterator[Hit]:
     """One JAX key for two draws of parameters: the same shape gets the same numbers."""
-    if "jax" not in subject.module.text and "equinox" not in subject.module.text:
+    if subject.module.names.packages.isdisjoint(_PACKAGES):
         return
     seen: dict[tuple[Function | None, str], list[tuple[ast.Call, str, str]]] = {}
     for call in subject.module.calls:
@@ -138,7 +142,7 @@ def _reaches_parameters(file: File, call: ast.Call) -> bool:
             break
         if isinstance(around, ast.Dict):
             key = next((k for k, v in zip(around.keys, around.values, strict=True)
-                        if v is not None and call in ast.walk(v)), None)  # fmt: skip
+                        if v is not None and call in walk(v)), None)  # fmt: skip
             if isinstance(key, ast.Constant) and _WEIGHT.search(str(key.value)):
                 return True
         if isinstance(around, ast.Call) and called(around)[-1:] in {("Param",), ("param",)}:
@@ -173,7 +177,7 @@ def _same_key(
         if not first.lineno <= one.lineno <= second.lineno or module.function(one) is not function:
             continue
         targets = one.targets if isinstance(one, ast.Assign) else [one.target]
-        if any(isinstance(n, ast.Name) and n.id == name for t in targets for n in ast.walk(t)):
+        if any(isinstance(n, ast.Name) and n.id == name for t in targets for n in walk(t)):
             return False
     return not any(
         isinstance(around, ast.Lambda | ast.IfExp | ast.BoolOp)
@@ -228,14 +232,14 @@ def _is_last(call: ast.Call, method: Function) -> bool:
     """Return whether nothing is called behind a seed, so that no weight is drawn from it."""
     return not any(
         isinstance(node, ast.Call) and node.lineno > (call.end_lineno or call.lineno)
-        for node in ast.walk(method)
+        for node in walk(method)
     )
 
 
 def _is_default(call: ast.Call, method: Function) -> bool:
     """Return whether a call is a parameter's default: made once, and counting on with each use."""
     defaults = (*method.args.defaults, *method.args.kw_defaults)
-    return any(call is node for one in defaults if one is not None for node in ast.walk(one))
+    return any(call is node for one in defaults if one is not None for node in walk(one))
 
 
 def _draws(file: File, owner: Class) -> bool:
@@ -250,7 +254,7 @@ def _draws(file: File, owner: Class) -> bool:
 
 
 def _held(value: ast.expr) -> set[ast.Call]:
-    return {n for n in ast.walk(value) if isinstance(n, ast.Call)}
+    return {n for n in walk(value) if isinstance(n, ast.Call)}
 
 
 def _is_literal(seed: ast.expr) -> bool:

@@ -14,6 +14,7 @@ from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.fold import point
 from initaudit.source.module import Function, arguments
+from initaudit.source.parents import walk
 from initaudit.source.traits import (
     called,
     local_class,
@@ -66,15 +67,16 @@ def layer_in_forward(subject: File, limits: Limits) -> Iterator[Hit]:
 def _candidates(file: File) -> list[ast.Call]:
     """Return the calls that may make a layer in a forward pass, as far as is cheap to tell."""
     found = []
+    enclosing, forward = file.module.enclosing, frozenset(_FORWARD.values())
     for word, calls in file.module.calls_by_word.items():
         if not word[:1].isupper():
             continue
         for call in calls:
-            function = file.module.function(call)
+            function = enclosing[call][0]
             if function is None:
                 continue
-            method = isinstance(file.module.scope(function), ast.ClassDef)
-            if method and function.name not in _FORWARD.values():
+            method = isinstance(enclosing[function][2], ast.ClassDef)
+            if method and function.name not in forward:
                 continue
             if file.layer(call) is not None or local_class(file, call.func) is not None:
                 found.append(call)
@@ -164,7 +166,7 @@ def _results(file: File, call: ast.Call) -> list[tuple[str, ...]]:
 
 def _asks_for_none(test: ast.expr) -> bool:
     """Return whether a test asks for something that is not there yet."""
-    for node in ast.walk(test):
+    for node in walk(test):
         if isinstance(node, ast.Compare):
             missing = any(isinstance(o, ast.Is | ast.NotIn) for o in node.ops)
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
@@ -182,13 +184,13 @@ def _left_before(call: ast.Call, method: Function) -> bool:
         isinstance(node, ast.Return) and node.lineno < call.lineno
         for statement in method.body
         if isinstance(statement, ast.If)
-        for node in ast.walk(statement)
+        for node in walk(statement)
     )
 
 
 def _written(file: File, name: tuple[str, ...], method: Function) -> bool:
     """Return whether the method itself fills the weights of a local layer, or keeps it."""
-    for node in ast.walk(method):
+    for node in walk(method):
         if isinstance(node, ast.Assign):
             parts = [t for t in node.targets if isinstance(t, ast.Attribute | ast.Subscript)]
             if dotted(node.value) == name and any(dotted(t)[:1] == ("self",) for t in parts):
@@ -209,11 +211,16 @@ def _written(file: File, name: tuple[str, ...], method: Function) -> bool:
 _FILLING = re.compile(r"init|setattr|add_module|register|load|copy")
 
 
+_LISTS = frozenset({ast.List, ast.Tuple})
+
+
 @check("IA405", "draw")
 def repeated_module_instance(subject: File, limits: Limits) -> Iterator[Hit]:
     """One layer put into a container several times: the places share their weights."""
     for operation in subject.module.operations:
-        if isinstance(operation.op, ast.Mult):
+        if isinstance(operation.op, ast.Mult) and (
+            type(operation.left) in _LISTS or type(operation.right) in _LISTS
+        ):
             yield from _multiplied(subject, operation)
     for comprehension in subject.module.comprehensions:
         yield from _comprehended(subject, comprehension)
@@ -283,7 +290,7 @@ def _comprehended(file: File, comprehension: ast.ListComp) -> Iterator[Hit]:
     if not isinstance(element, ast.Name) or len(comprehension.generators) != 1:
         return
     loop = comprehension.generators[0]
-    bound = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    bound = {n.id for n in walk(loop.target) if isinstance(n, ast.Name)}
     counted = (
         isinstance(loop.iter, ast.Call)
         and isinstance(loop.iter.func, ast.Name)

@@ -69,16 +69,17 @@ def _is_zero(draw: Draw) -> bool:
 
 def _padded(file: File) -> list[ast.Assign | ast.AnnAssign]:
     """Return the assignments that make an embedding with a padding row."""
-    found = []
-    for statement in file.module.assigns:
-        value = statement.value
-        if not isinstance(value, ast.Call):
-            continue
-        spec = file.layer(value)
-        if spec is None or spec.name != _EMBEDDING or not _has_row(file, value):
-            continue
-        found.append(statement)
-    return found
+    made = {call for call in file.module.calls_that_may_be("Embedding") if _has_row(file, call)}
+    return [
+        statement
+        for statement in (file.module.assigns if made else ())
+        if statement.value in made and _is_embedding(file, statement.value)
+    ]
+
+
+def _is_embedding(file: File, value: ast.expr | None) -> bool:
+    spec = None if value is None else file.layer(value)
+    return spec is not None and spec.name == _EMBEDDING
 
 
 def _row_is(file: File, tables: _Statements) -> str:
@@ -92,8 +93,10 @@ def _row_is(file: File, tables: _Statements) -> str:
 def _row(call: ast.Call) -> ast.expr | None:
     """Return the argument for the row that an embedding keeps for padding."""
     given = next((k.value for k in call.keywords if k.arg == "padding_idx"), None)
+    if given is not None or len(call.args) < 3:
+        return given
     plain = not any(isinstance(a, ast.Starred) for a in call.args)
-    return call.args[2] if given is None and len(call.args) > 2 and plain else given
+    return call.args[2] if plain else None
 
 
 def _has_row(file: File, call: ast.Call) -> bool:

@@ -11,6 +11,7 @@ from initaudit.rulebook import Severity
 from initaudit.source.classes import CONSTRUCTORS, Attribute, Class
 from initaudit.source.draws import Draw, read_draw
 from initaudit.source.file import File
+from initaudit.source.parents import walk
 from initaudit.source.traits import called
 
 _PARAMETER = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
@@ -149,5 +150,5 @@ def _says(call: ast.Call, word: str) -> bool:
         (isinstance(n, ast.Attribute) and n.attr == word)
         or (isinstance(n, ast.Constant) and n.value == word)
         for argument in (*call.args, *(k.value for k in call.keywords))
-        for n in ast.walk(argument)
+        for n in walk(argument)
     )

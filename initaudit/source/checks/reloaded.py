@@ -13,6 +13,7 @@ from initaudit.source.file import File
 from initaudit.source.sweeps import Sweep, Write, governs
 
 _WEIGHTED = frozenset({"linear", "conv", "conv_transpose"})
+_METHODS = ("load_state_dict", "from_pretrained")
 _LOADING = ("load_state_dict(", "from_pretrained(", "pretrained=True", "weights=")
 # What has no weights, by the endings that the hub's classes have.
 _WEIGHTLESS = re.compile(r"(?:Tokenizer(?:Fast)?|Config|Processor|Extractor|Scheduler)$")
@@ -55,11 +56,15 @@ def _loads(file: File) -> Iterator[tuple[ast.Call, tuple[str, ...], bool]]:
     """Yield each call that loads weights, what holds them, and whether it is a vision model."""
     if not any(word in file.module.text for word in _LOADING):
         return
-    visual = "torchvision" in file.module.text or "timm" in file.module.text
-    for call in file.module.calls:
+    module = file.module
+    visual = not module.names.packages.isdisjoint({"torchvision", "timm"})
+    calls = (
+        module.calls
+        if visual
+        else [c for word in _METHODS for c in module.calls_by_word.get(word, ())]
+    )
+    for call in sorted(calls, key=lambda c: (c.lineno, c.col_offset)):
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if not visual and method not in {"load_state_dict", "from_pretrained"}:
-            continue
         name = file.qualified(call.func) or ""
         if method == "load_state_dict" and isinstance(call.func, ast.Attribute):
             yield call, dotted(call.func.value), False

@@ -14,6 +14,7 @@ from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function
 from initaudit.source.order import runs_after
+from initaudit.source.parents import walk
 from initaudit.source.targets import filled_kinds, fills_kind, narrowed_to
 from initaudit.source.traits import local_class
 from initaudit.source.wraps import Wrap, wraps
@@ -91,10 +92,9 @@ def _hits_attribute(file: File, draw: Draw, wrap: Wrap) -> bool:
     if len(words) == 3 and not wrap.member and wrap.constructed:
         kinds = narrowed_to(file, draw.node, words[0])
         return words[1] == wrap.name and wrap.owner.name in kinds
-    if len(words) == 2:
+    if len(words) == 2 and wrap.member and owner is not None and wrap.owner in owner.lineage():
         looped = _looped(file, draw.node, words[0])
-        if looped is not None and owner is not None and wrap.owner in owner.lineage():
-            return looped == wrap.name and wrap.member and runs_after(file, wrap.node, draw.node)
+        return looped == wrap.name and runs_after(file, wrap.node, draw.node)
     return False
 
 
@@ -233,7 +233,7 @@ def _made(file: File, owner: Class, name: str | None, depth: int) -> set[ast.Cla
             if name not in {None, attribute}:
                 continue
             for value in values:
-                for call in ast.walk(value.value):
+                for call in walk(value.value):
                     part = local_class(file, call.func) if isinstance(call, ast.Call) else None
                     if part is not None and part.node not in made:
                         made |= {part.node} | _made(file, part, None, depth + 1)
@@ -258,5 +258,5 @@ def _before(file: File, wrap: Wrap, one: _Pass) -> bool:
 def _unwraps(function: Function) -> bool:
     return any(
         isinstance(node, ast.Call) and _UNWRAPS.search(ast.unparse(node.func)) is not None
-        for node in ast.walk(function)
+        for node in walk(function)
     )

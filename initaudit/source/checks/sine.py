@@ -14,6 +14,7 @@ from initaudit.source.classes import Class
 from initaudit.source.draws import read_draw
 from initaudit.source.file import File, straight_line
 from initaudit.source.fold import point
+from initaudit.source.parents import walk
 from initaudit.source.sines import Given, Sine, activations, bound, scale, scale_of, sines
 from initaudit.source.sized import told
 
@@ -103,7 +104,7 @@ def _of_list(file: File, name: str, sine: Sine) -> Iterator[tuple[ast.Call, Weig
         if around.target.id != name or not isinstance(over, ast.Attribute) or sine.held is None:
             continue
         listed = sine.held.only(over.attr)
-        for call in () if listed is None else ast.walk(listed.value):
+        for call in () if listed is None else walk(listed.value):
             if isinstance(call, ast.Call) and _is_square(file, call, {}):
                 yield from _default(file, call)
 
@@ -207,7 +208,7 @@ def _says_more(file: File, owner: Class | None) -> bool:
     for draw in file.draws:
         if draw.callee.form not in {"inplace", "method"} or draw.target is None:
             continue
-        known |= {id(n) for n in ast.walk(draw.target)}
+        known |= {id(n) for n in walk(draw.target)}
         of_owner = owner is not None and draw.owner is owner.node and draw.path[:1] == ("self",)
         if draw.role != "bias" and not of_owner:
             return True

@@ -144,7 +144,7 @@ def spreads(file: File) -> list[Spread]:
 
 
 def _spreads(file: File) -> list[Spread]:
-    if file.is_test:
+    if file.is_test or not (file.hands_over or any(map(_spreads_out, file.draws))):
         return []
     found: dict[tuple[int, int], Spread] = {}
     for spread in (*_bulk(file), *_of_classes(file), *_of_scopes(file)):
@@ -223,8 +223,8 @@ def _selects(file: File, owner: Class) -> bool:
 
 
 def _of_scopes(file: File) -> Iterator[Spread]:
-    for scope in (file.module.tree, *file.module.functions):
-        starts = file.scope_starts(scope) if file.scope_says(scope, _spreads_out) else {}
+    for scope in file.scopes_that_say(_spreads_out):
+        starts = file.scope_starts(scope)
         for start in starts.values():
             if start.op and start.weights is not None and _said(start):
                 yield _spread(start)

@@ -115,7 +115,7 @@ def _fills(file: File, method: Function) -> bool:
 
 def _called(file: File, owner: Class, name: str, method: Function) -> bool:
     """Return whether the file mentions the method in a way that may reach this class."""
-    if name in file.strings or _expected(file, owner, name):
+    if file.quotes(name) or _expected(file, owner, name):
         return True
     wanted = _wanted(method)
     for node in file.mentions.get(name, ()):

@@ -22,13 +22,14 @@ _FILLS = re.compile(
     r"|update|assign|create|post|apply|reload|import|hook|materiali",
     re.IGNORECASE,
 )
+_EMPTY = ("empty", "Tensor(", "Tensor as")
 _QUANTISED = re.compile(r"quant|int8|int4|fp8|fp4|gptq|awq|4bit|8bit|packed", re.IGNORECASE)
 
 
 @check("IA410", "draw")
 def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
     """A parameter over memory as found, which only forward passes ever read."""
-    for owner in subject.classes.values():
+    for owner in subject.classes.values() if _may_have_one(subject) else ():
         if owner.framework != "torch" or _QUANTISED.search(owner.name) or not _own(owner):
             continue
         for name, values in owner.attributes.items():
@@ -57,6 +58,13 @@ def uninitialised_parameter(subject: File, limits: Limits) -> Iterator[Hit]:
             )
 
 
+def _may_have_one(file: File) -> bool:
+    """Return whether a file speaks of memory as found and makes parameters."""
+    if not any(word in file.module.text for word in _EMPTY):
+        return False
+    return any(call.args for call in file.module.calls_that_may_be("Parameter"))
+
+
 def _hands_over(file: File, owner: Class) -> bool:
     """Return whether the object is handed, as a whole, to a function that may fill it."""
     return any(
@@ -80,9 +88,9 @@ def _is_garbage(file: File, value: ast.expr) -> bool:
     """Return whether a value is a trainable parameter over ``torch.empty`` or its like."""
     if not isinstance(value, ast.Call) or len(value.args) != 1 or value.keywords:
         return False
-    if file.qualified(value.func) not in _PARAMETER:
-        return False
     inner = value.args[0]
+    if not isinstance(inner, ast.Call) or file.qualified(value.func) not in _PARAMETER:
+        return False
     while (
         isinstance(inner, ast.Call)
         and isinstance(inner.func, ast.Attribute)
@@ -122,7 +130,7 @@ def _single_target(one: Attribute) -> bool:
 
 def _filled(file: File, owner: Class, one: Attribute) -> bool:
     """Return whether anything in the file may fill an attribute, or hands it to what may."""
-    if one.name in file.strings or _is_marker(file, one):
+    if file.quotes(one.name) or _is_marker(file, one):
         return True
     for node in file.mentions.get(one.name, ()):
         if any(a is one.statement for a in file.module.around(node)):
