@@ -23,8 +23,8 @@ from initaudit.finding import Fact
 from initaudit.network import Site, Unread
 from initaudit.rulebook import Confidence, Rule, Severity
 from initaudit.source.linting import Checked, Claim
+from initaudit.source.outline import Outline
 from initaudit.source.plain import NotPlainError, Read, Write, reader, writer
-from initaudit.source.project import Outline
 from initaudit.source.suppress import Ignore
 from initaudit.version import VERSION
 

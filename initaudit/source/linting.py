@@ -13,8 +13,10 @@ from initaudit.rulebook import Rule
 from initaudit.source.file import File
 from initaudit.source.module import Module, parse
 from initaudit.source.notebook import Notebook, NotebookError, read_notebook
+from initaudit.source.outline import Outline
+from initaudit.source.outline_text import outline_text
 from initaudit.source.prefilter import worth_parsing
-from initaudit.source.project import Outline, Project, outline, outline_text
+from initaudit.source.project import Project, outline
 from initaudit.source.suppress import Ignore, covering, read_ignores
 from initaudit.source.text import NotTextError, decode
 from initaudit.source.unreached import unreached
