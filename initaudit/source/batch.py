@@ -17,6 +17,7 @@ from initaudit.network import Site, Unread
 from initaudit.rulebook import Rule
 from initaudit.source.cache import Cache, digest, key, written
 from initaudit.source.linting import Checked, check_bytes
+from initaudit.source.packed import Packed
 
 # A process costs a quarter of a second to start; below this many files it does not pay.
 MANY = 200
@@ -69,8 +70,7 @@ def check_files(
     None means as many as there are processors where that pays, and one under pre-commit.
     """
     with _uncollected():
-        made = _made(sources, work, cache, jobs, progress)
-    return [one for one in made if one is not None]
+        return _made(sources, work, cache, jobs, progress)
 
 
 def _made(
@@ -79,45 +79,51 @@ def _made(
     cache: Path | None,
     jobs: int | None,
     progress: Progress,
-) -> list[Checked | None]:
-    made: list[Checked | None] = [None] * len(sources)
+) -> list[Checked]:
+    made: dict[int, Checked] = {}
     left = list(range(len(sources)))
     known = None
     if cache is not None:
         known = Cache.open(cache, key(work.rules, work.folders))
         left = [i for i in left if not _known(sources[i], known, made, i)]
-    results = _checked(sources, left, work, jobs, keep=known is not None)
+    packed = Packed()
+    files = sum(sources[i].content is None for i in left)
+    processes = min(_processes(len(left)) if jobs is None else jobs, files)
+    results = _checked(sources, left, work, processes, keep=known is not None)
     for done, (i, mark, checked, line) in enumerate(results):
-        made[i] = checked
+        if processes > 1:
+            made[i] = checked
+        else:
+            packed.put(i, checked)
         if known is not None and mark:
             known.put(sources[i].path, mark, line, always=sources[i].always)
         progress(done / len(left))
         _collected(done + 1)
     if known is not None:
         known.save()
-    return made
+    made.update(packed.all())
+    return [made[i] for i in range(len(sources))]
 
 
-def _known(source: Source, cache: Cache, made: list[Checked | None], i: int) -> bool:
-    if source.content is not None:
+def _known(source: Source, cache: Cache, made: dict[int, Checked], i: int) -> bool:
+    content = None if source.content is not None else _content(source)
+    if not isinstance(content, bytes):
         return False
-    content = _content(source)
-    if isinstance(content, bytes):
-        mark = digest(source.path, content)
-        made[i] = cache.get(source.path, mark, always=source.always)
-    return made[i] is not None
+    found = cache.get(source.path, digest(source.path, content), always=source.always)
+    if found is not None:
+        made[i] = found
+    return found is not None
 
 
 _Result = tuple[int, str, Checked, str]
 
 
 def _checked(
-    sources: Sequence[Source], left: list[int], work: Work, jobs: int | None, *, keep: bool
+    sources: Sequence[Source], left: list[int], work: Work, processes: int, *, keep: bool
 ) -> Iterator[_Result]:
-    wanted = _processes(len(left)) if jobs is None else jobs
-    files = [i for i in left if sources[i].content is None]
-    if min(wanted, len(files)) > 1:
-        yield from _in_processes(sources, files, work, min(wanted, len(files)), keep=keep)
+    if processes > 1:
+        files = [i for i in left if sources[i].content is None]
+        yield from _in_processes(sources, files, work, processes, keep=keep)
         left = [i for i in left if sources[i].content is not None]
     for i in left:
         yield (i, *_one(sources[i], work, keep=keep))

@@ -25,7 +25,7 @@ def decode(content: bytes) -> str:
     if zero >= 0:
         raise NotTextError("holds NUL bytes: it is no Python source", _line(content, zero))
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        encoding = _encoding(content)
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         byte = content[error.start]
@@ -36,6 +36,14 @@ def decode(content: bytes) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
+
+
+def _encoding(content: bytes) -> str:
+    """Return the encoding of a file; most declare none in the two lines where one may stand."""
+    second = content.find(b"\n", content.find(b"\n") + 1)
+    if b"coding" not in content[: second if second >= 0 else None] and content[:1] != b"\xef":
+        return "utf-8"
+    return tokenize.detect_encoding(io.BytesIO(content).readline)[0]
 
 
 def _declared(content: bytes, message: str) -> tuple[str, int | None]:
