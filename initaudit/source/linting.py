@@ -11,10 +11,11 @@ from initaudit.finding import Finding, Unused, unexpected
 from initaudit.network import Site, Unread
 from initaudit.rulebook import Rule
 from initaudit.source.file import File
-from initaudit.source.module import Module, parse
+from initaudit.source.module import Module
 from initaudit.source.notebook import Notebook, NotebookError, read_notebook
 from initaudit.source.outline import Outline
 from initaudit.source.outline_text import outline_text
+from initaudit.source.parsing import parse
 from initaudit.source.prefilter import worth_parsing
 from initaudit.source.project import Project, outline
 from initaudit.source.suppress import Ignore, covering, read_ignores

@@ -13,7 +13,7 @@ import pytest
 
 from initaudit.catalogue import load as load_catalogue
 from initaudit.rulebook import Rule, load
-from initaudit.source import batch, cache, linting, module
+from initaudit.source import batch, cache, linting, parsing
 from initaudit.source.batch import Source, Work, check_files
 from initaudit.source.cache import Cache
 from initaudit.source.linting import Checked
@@ -111,7 +111,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the paths that are parsed from here on."""
     seen: list[str] = []
-    parse = module.parse
+    parse = parsing.parse
 
     def watched(text: str, path: str) -> object:
         seen.append(path)

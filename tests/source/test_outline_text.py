@@ -8,9 +8,9 @@ import pytest
 
 from initaudit.catalogue import load
 from initaudit.source.file import File
-from initaudit.source.module import parse
 from initaudit.source.outline import Outline
 from initaudit.source.outline_text import outline_text
+from initaudit.source.parsing import parse
 from initaudit.source.project import outline
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "source"
