@@ -9,6 +9,7 @@ from functools import cache
 
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
+from initaudit.source.words import Form
 
 SETTING_UP = re.compile(
     r"_*(?:init|initiali[sz]e|re_?init|reset)_?(?:all_|model_|layer_)?"
@@ -17,7 +18,7 @@ SETTING_UP = re.compile(
 )
 """Names of methods that fill weights."""
 _sets_up = cache(SETTING_UP.fullmatch)
-_ENDINGS = tuple(re.compile(word + r"\w*([\"'])") for word in ("init", "reset"))
+_ENDINGS = (Form("init", r"\w*([\"'])"), Form("reset", r"\w*([\"'])"))
 _HOLDERS = frozenset({"ModuleList", "ModuleDict", "Sequential", "LayerList"})
 
 
@@ -63,7 +64,7 @@ def _is_super(expr: ast.expr) -> bool:
 
 def _quoted(text: str) -> Iterator[str]:
     """Yield the words in quotes that may name a method which fills weights."""
-    for match in (found for ending in _ENDINGS for found in ending.finditer(text)):
+    for match in (found for ending in _ENDINGS for found in ending.matches(text)):
         start = match.start()
         while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
             start -= 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +13,7 @@ from initaudit.source.classes import Class, layer_of, read_classes
 from initaudit.source.draws import Draw, draws
 from initaudit.source.fold import fold
 from initaudit.source.module import Function, Module, Scope
+from initaudit.source.words import Form
 
 if TYPE_CHECKING:
     from initaudit.source.start import Start
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # A keyword such as kernel_init=, or a word for an initialiser that is no setting of a model.
-_HANDED = re.compile(r"init(?:iali[sz]er)?s?\s*=(?!=)|initiali[sz]ers?\b(?!_)")
+_HANDED = Form("init", r"(?:(?:iali[sz]er)?s?\s*=(?!=)|iali[sz]ers?\b(?!_))")
 
 
 class File:
@@ -71,7 +71,7 @@ class File:
 
     def _hands(self, scope: Function | ast.ClassDef) -> bool:
         if scope not in self._handing:
-            self._handing[scope] = _HANDED.search(self.module.written([scope])) is not None
+            self._handing[scope] = _HANDED.found(self.module.written([scope]))
         return self._handing[scope]
 
     @cached_property
@@ -100,7 +100,7 @@ class File:
 
     @cached_property
     def _handed(self) -> bool:
-        return _HANDED.search(self.module.text) is not None
+        return _HANDED.found(self.module.text)
 
     @cached_property
     def classes(self) -> Mapping[ast.ClassDef, Class]:

@@ -8,43 +8,42 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from initaudit.source.outline import Outline
+from initaudit.source.words import Form
 
-# Plain text first and what stands before it afterwards: a search for a word is fast.
-_CLASS = re.compile(r"class (?<=[\n\t ]class )(\w+)\s*[(:]")
-_HEAD = re.compile(r"class (?<=[\n\t ]class )(\w+)\s*(?:\(([^()]*)\))?\s*:")
+# What stands before a word is asked behind it.
+_CLASS = Form("class ", r"(?<=[\n\t ]class )(\w+)\s*[(:]")
+_HEAD = Form("class ", r"(?<=[\n\t ]class )(\w+)\s*(?:\(([^()]*)\))?\s*:")
 _PARTS = "(?:weight|param|kernel|bias|module|layer)"
 _REACHED = (
-    re.compile(rf"init(?:iali[sz]e|\w*{_PARTS})\w*"),
-    re.compile(rf"reset\w*{_PARTS}\w*"),
+    Form("init", rf"(?:iali[sz]e|\w*{_PARTS})\w*"),
+    Form("reset", rf"\w*{_PARTS}\w*"),
     # weights_init
-    re.compile(r"_init(?<=[a-z]_init)(?:iali[sz]e)?\b"),
+    Form("_init", r"(?<=[a-z]_init)(?:iali[sz]e)?\b"),
 )
-_METHOD = re.compile(r"def (\w*(?:init|reset)(?!__)\w*)\(")
+_METHOD = Form("def ", r"(\w*(?:init|reset)(?!__)\w*)\(")
 # What may run over all parameters (see `traits.passes`), where the object or nothing is before it.
-_PASSING = tuple(
-    re.compile(word + r"\(")
-    for word in (
-        r"init(?:(?<![\s.]__init)|(?!__\())\w*",
-        r"reset_param\w*",
-        "apply",
-        "load_state_dict",
-        "from_pretrained",
-    )
+_PASSING = (
+    # All but the constructor.
+    Form("init", r"(?:(?<![\s.]__init)|(?!__\())\w*\("),
+    Form("reset_param", r"\w*\("),
+    Form("apply("),
+    Form("load_state_dict("),
+    Form("from_pretrained("),
 )
 _PLAIN_CALL = re.compile(r"\(([\w\s.,]*)\)")
 _ATTRIBUTE = re.compile(r"self\.(\w+)")
-_COPIED = re.compile(r"copy_\(")
+_COPIED = Form("copy_(")
 _OWNED = re.compile(r"\.(\w+)(?:\[[^\]]*\])?(?:\.data)?(?:\[[^\]]*\])?\.$")
 _GIVEN = re.compile(r"\s*\w+(?:\.\w+)*?\.(\w+)(?:\.data)?[\s,\[]")
 _BEFORE = re.compile(r"[\w()\[\]]")
 _LETTERS = f"{string.ascii_letters}{string.digits}_"
 _MADE = re.compile(r"[A-Z](?<!\w[A-Z])\w*+(?=\()")
-_TESTED = re.compile(r"isinstance\s*\(([^)]*(?:\([^)]*\))?[^)]*)\)")
+_TESTED = Form("isinstance", r"\s*\(([^)]*(?:\([^)]*\))?[^)]*)\)")
 
 
 def tested(text: str) -> frozenset[str]:
     """Return the names in `isinstance` tests."""
-    return frozenset(w for match in _TESTED.finditer(text) for w in re.findall(r"\w+", match[1]))
+    return frozenset(w for match in _TESTED.matches(text) for w in re.findall(r"\w+", match[1]))
 
 
 def outline_text(text: str, path: str) -> Outline:
@@ -53,9 +52,9 @@ def outline_text(text: str, path: str) -> Outline:
     Without a syntax tree what stands behind a class counts as made, called or run by it.
     """
     text = f"\n{text}"
-    places = [(m.start(), m[1]) for m in _CLASS.finditer(text)]
-    methods = _by_class(places, ((m.start(), m[1]) for m in _METHOD.finditer(text)))
-    heads = {m[1]: _bases(m[2] or "") for m in _HEAD.finditer(text)}
+    places = [(m.start(), m[1]) for m in _CLASS.matches(text)]
+    methods = _by_class(places, ((m.start(), m[1]) for m in _METHOD.matches(text)))
+    heads = {m[1]: _bases(m[2] or "") for m in _HEAD.matches(text)}
     classes = {name: (bases, methods.get(name, frozenset())) for name, bases in heads.items()}
     reached = [*_reached(text)]
     others = frozenset(
@@ -86,7 +85,7 @@ def _by_class(places: _Places, words: Iterable[tuple[int, str]]) -> dict[str, fr
 
 def _passing(text: str) -> Iterator[tuple[int, str]]:
     """Yield the calls, on the object itself or of a plain function, that may fill all its parts."""
-    for match in (m for passing in _PASSING for m in passing.finditer(text)):
+    for match in (m for passing in _PASSING for m in passing.matches(text)):
         line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         before = line.rstrip(_LETTERS)
         other = before.endswith(".") and not before.endswith((" self.", "(self.", "super()."))
@@ -119,7 +118,7 @@ def _held(
 
 def _copied(text: str) -> Iterator[str]:
     """Yield the attributes that values are copied to: ``x.name.copy_(v)``, ``copy_(x.name, v)``."""
-    for match in _COPIED.finditer(text):
+    for match in _COPIED.matches(text):
         line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         found = _OWNED.search(line) or _GIVEN.match(text, match.end())
         if found is not None:
@@ -128,7 +127,7 @@ def _copied(text: str) -> Iterator[str]:
 
 def _reached(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield methods named on an object, or in strings, with their place and what is before."""
-    for match in (m for reached in _REACHED for m in reached.finditer(text)):
+    for match in (m for reached in _REACHED for m in reached.matches(text)):
         start = match.start()
         while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
             start -= 1

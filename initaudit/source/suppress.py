@@ -8,12 +8,14 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from initaudit.source.words import Form
+
 _OWN = re.compile(r"#\s*initaudit:\s*(file-)?ignore\b(?:\s*\[([^\]]*)\])?")
 _NOQA = re.compile(r"#\s*noqa(?::\s*([a-z]+\d+(?:[,\s]+[a-z]+\d+)*))?(?![\w:])", re.IGNORECASE)
 _RULE = re.compile(r"IA\d*|[a-z]+(?:-[a-z]+)*", re.IGNORECASE)
 # What must stand in a file that has such a comment; searched for in every file, so plain words.
 _WRITTEN = ("noqa", "NOQA", "NoQA")
-_NAMED = re.compile(r"(?:noqa|NOQA|NoQA):[\w,\s]*\bIA\d")
+_NAMED = tuple(Form(word, r"[\w,\s]*\bIA\d") for word in ("noqa:", "NOQA:", "NoQA:"))
 _ID = re.compile(r"IA\d+", re.IGNORECASE)
 
 
@@ -59,7 +61,7 @@ def read_ignores(text: str, *, every: bool = True) -> tuple[Ignore, ...]:
     """
     if "initaudit:" not in text:
         noqa = any(word in text for word in _WRITTEN) if every else "noqa: " in text
-        if not noqa or not (every or _NAMED.search(text)):
+        if not noqa or not (every or any(form.found(text) for form in _NAMED)):
             return ()
     if not any(_may_ignore(line) for line in text.split("\n") if "#" in line):
         return ()

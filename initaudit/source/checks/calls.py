@@ -12,6 +12,7 @@ from initaudit.source.draws import Draw, dotted
 from initaudit.source.file import File
 from initaudit.source.module import Function, arguments
 from initaudit.source.targets import has_subscript, target_layer
+from initaudit.source.words import Form
 
 # Functions of torch.nn.init that need two axes, with the fewest that they take.
 _AXES = {
@@ -26,7 +27,7 @@ _SHARED = frozenset({"torch.as_tensor", "torch.asarray", "torch.from_numpy"})
 _VIEWS = frozenset({"detach", "view", "t", "transpose", "unsqueeze", "squeeze", "flatten"})
 _METHOD = re.compile(r"_?(init|initiali[sz]e|reset)_(weights|parameters|params)|post_init")
 
-_HANDED = re.compile(r"_init[\s\\]*=")
+_HANDED = Form("_init", r"[\s\\]*=")
 
 
 @check("IA406", "draw")
@@ -35,7 +36,7 @@ def init_called_or_never(subject: File, limits: Limits) -> Iterator[Hit]:
     for call in subject.module.calls_by_word.get("apply", ()):
         if isinstance(call.func, ast.Attribute):
             yield from _applied(subject, call)
-    if _HANDED.search(subject.module.text) is not None:
+    if _HANDED.found(subject.module.text):
         for call in subject.module.calls:
             yield from _uncalled(subject, call)
     for statement in subject.module.statements:
