@@ -9,7 +9,7 @@ from functools import cache
 
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
-from initaudit.source.words import Form
+from initaudit.source.words import Form, word_start
 
 SETTING_UP = re.compile(
     r"_*(?:init|initiali[sz]e|re_?init|reset)_?(?:all_|model_|layer_)?"
@@ -65,9 +65,7 @@ def _is_super(expr: ast.expr) -> bool:
 def _quoted(text: str) -> Iterator[str]:
     """Yield the words in quotes that may name a method which fills weights."""
     for match in (found for ending in _ENDINGS for found in ending.matches(text)):
-        start = match.start()
-        while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
-            start -= 1
+        start = word_start(text, match.start())
         if text[start - 1 : start] == match[1]:
             yield text[start : match.end(0) - 1]
 

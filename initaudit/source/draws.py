@@ -102,24 +102,6 @@ def dotted(expr: ast.expr) -> tuple[str, ...]:
     return ()
 
 
-def own_attribute(expr: ast.expr) -> str | None:
-    """Return the attribute of ``self`` that an expression is, is in, or is a part of."""
-    found: str | None = None
-    while not isinstance(expr, ast.Name):
-        if isinstance(expr, ast.Call):
-            if not isinstance(expr.func, ast.Attribute) or expr.func.attr not in _TRANSPARENT:
-                return None
-            expr = expr.func.value
-        elif isinstance(expr, ast.Attribute):
-            found = found if expr.attr in _TRANSPARENT else expr.attr
-            expr = expr.value
-        elif isinstance(expr, ast.Subscript):
-            expr = expr.value
-        else:
-            return None
-    return found if expr.id == "self" else None
-
-
 def _callee(module: Module, catalogue: Catalogue, call: ast.Call) -> Initialiser | None:
     for name in module.names.candidates(call.func):
         found = catalogue.initialiser(name)

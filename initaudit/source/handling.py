@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from initaudit.source.classes import Class
-from initaudit.source.draws import own_attribute
+from initaudit.source.draws import dotted
 from initaudit.source.file import File
 from initaudit.source.parents import walk
 from initaudit.source.traits import last_word
@@ -97,7 +97,8 @@ def _held(file: File, owner: Class) -> frozenset[str]:
         places += [k.value for k in call.keywords if type(k.value) in _REACHING]
         if type(call.func) is ast.Attribute and type(call.func.value) in _REACHING:
             places.append(call.func.value)
-        words.update(filter(None, map(own_attribute, places)))
+        chains = (dotted(place) for place in places)
+        words.update(chain[1] for chain in chains if len(chain) > 1 and chain[0] == "self")
     return frozenset(words)
 
 

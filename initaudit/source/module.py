@@ -65,8 +65,7 @@ class Module:
             for name, values in self.assigned.names.items()
             if len(values) == 1 and (value := values[0][1]) is not None and name not in handed
         }
-        made = (*self.functions, *self.classes)
-        defined = [one.name for one in made if self.enclosing[one][2] is self.tree]
+        defined = [x.name for x in (*self.functions, *self.classes) if self.is_top(x)]
         return read_names(self.imports, given, defined)
 
     def calls_that_may_be(self, word: str) -> Iterator[ast.Call]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import string
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from initaudit.source.outline import Outline
-from initaudit.source.words import Form
+from initaudit.source.words import Form, word_start
 
 # What stands before a word is asked behind it.
 _CLASS = Form("class ", r"(?<=[\n\t ]class )(\w+)\s*[(:]")
@@ -36,7 +35,6 @@ _COPIED = Form("copy_(")
 _OWNED = re.compile(r"\.(\w+)(?:\[[^\]]*\])?(?:\.data)?(?:\[[^\]]*\])?\.$")
 _GIVEN = re.compile(r"\s*\w+(?:\.\w+)*?\.(\w+)(?:\.data)?[\s,\[]")
 _BEFORE = re.compile(r"[\w()\[\]]")
-_LETTERS = f"{string.ascii_letters}{string.digits}_"
 _MADE = re.compile(r"[A-Z](?<!\w[A-Z])\w*+(?=\()")
 _TESTED = Form("isinstance", r"\s*\(([^)]*(?:\([^)]*\))?[^)]*)\)")
 
@@ -86,11 +84,14 @@ def _by_class(places: _Places, words: Iterable[tuple[int, str]]) -> dict[str, fr
 def _passing(text: str) -> Iterator[tuple[int, str]]:
     """Yield the calls, on the object itself or of a plain function, that may fill all its parts."""
     for match in (m for passing in _PASSING for m in passing.matches(text)):
-        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
-        before = line.rstrip(_LETTERS)
+        before = _line_before(text, word_start(text, match.start()))
         other = before.endswith(".") and not before.endswith((" self.", "(self.", "super()."))
         if not before.endswith("def ") and (not other or match[0] == "apply("):
             yield match.start(), match[0]
+
+
+def _line_before(text: str, at: int) -> str:
+    return text[text.rfind("\n", 0, at) + 1 : at]
 
 
 def _number(text: str, at: int) -> int:
@@ -119,8 +120,7 @@ def _held(
 def _copied(text: str) -> Iterator[str]:
     """Yield the attributes that values are copied to: ``x.name.copy_(v)``, ``copy_(x.name, v)``."""
     for match in _COPIED.matches(text):
-        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
-        found = _OWNED.search(line) or _GIVEN.match(text, match.end())
+        found = _OWNED.search(_line_before(text, match.start())) or _GIVEN.match(text, match.end())
         if found is not None:
             yield found[1]
 
@@ -128,9 +128,7 @@ def _copied(text: str) -> Iterator[str]:
 def _reached(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield methods named on an object, or in strings, with their place and what is before."""
     for match in (m for reached in _REACHED for m in reached.matches(text)):
-        start = match.start()
-        while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
-            start -= 1
+        start = word_start(text, match.start())
         before = text[start - 1 : start]
         if before in {'"', "'"}:
             yield start, "", text[start : match.end()]

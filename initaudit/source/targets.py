@@ -170,9 +170,7 @@ def _kinds(file: File, test: ast.expr, name: str) -> tuple[str, ...]:
         and isinstance(test.args[0], ast.Name)
         and test.args[0].id == name
     ):
-        kinds = test.args[1]
-        listed = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
-        return tuple(file.module.named(kind) for kind in listed)
+        return tuple(file.classes_in(test.args[1]))
     return ()
 
 

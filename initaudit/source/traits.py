@@ -14,11 +14,11 @@ from initaudit.source.module import Function, Module, arguments
 from initaudit.source.parents import walk
 from initaudit.source.targets import narrowed_to
 
-_PASS = re.compile(r"init|reset_param|apply$|^from_pretrained$|^load_state_dict$")
-_may_pass = cache(_PASS.search)
+_passes_on = cache(
+    re.compile(r"init|reset_param|apply$|^from_pretrained$|^load_state_dict$").search
+)
 _PARAMETERS = frozenset({"parameters", "named_parameters"})
 _EVERY = _PARAMETERS | {"modules", "named_modules", "children"}
-_OVER = re.compile(r"(?:parameters|modules|children)\s*\(")
 _FILLING = re.compile(
     r"init(?!iali[sz]ed)|normal|uniform|xavier|kaiming|glorot|reset_|fill_|zero_|ones_"
 )
@@ -212,7 +212,7 @@ def passes(file: File) -> dict[ast.ClassDef | None, frozenset[str]]:
         own = len(words) == 1 or words[:-1] == ("self",)
         applied = words[-1:] == ("apply",) and module.class_of(call) is None
         if words and words[-1] != "__init__" and (
-            (own and _PASS.search(words[-1]) is not None) or applied
+            (own and _passes_on(words[-1]) is not None) or applied
         ):  # fmt: skip
             found.setdefault(module.class_of(call), set()).add("call")
     for loop, kind in _general_loops(file):
@@ -238,9 +238,6 @@ def _general_loops(file: File) -> Iterator[tuple[ast.For, str]]:
     """Yield the loops over all parameters or modules that fill what they come by, with a kind."""
     module = file.module
     for loop in () if _EVERY.isdisjoint(module.calls_by_word) else module.loops:
-        written = module.lines[loop.iter.lineno - 1 : loop.iter.end_lineno]
-        if not any(_OVER.search(line) for line in written):
-            continue
         over = {called(n)[-1] for n in walk(loop.iter) if isinstance(n, ast.Call) and called(n)}
         if not over & _EVERY:
             continue
@@ -267,7 +264,7 @@ def _narrowed(file: File, loop: ast.For) -> tuple[str, ...]:
 
 def _passing(module: Module) -> Iterator[ast.Call]:
     for word, calls in module.calls_by_word.items():
-        if word == "apply" or _may_pass(word):
+        if word == "apply" or _passes_on(word):
             yield from calls
 
 
@@ -277,7 +274,7 @@ def _is_general(module: Module, loop: ast.For) -> bool:
     A helper such as ``zero_module(module)`` fills only what it is handed.
     """
     function = module.function(loop)
-    if function is None or module.class_of(loop) is not None or _PASS.search(function.name):
+    if function is None or module.class_of(loop) is not None or _passes_on(function.name):
         return True
     given = {argument.arg for argument in arguments(function)}
     return not any(isinstance(n, ast.Name) and n.id in given for n in walk(loop.iter))

@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 
+def word_start(text: str, at: int) -> int:
+    """Return where the word begins that a place lies in or right behind."""
+    while at and (text[at - 1].isalnum() or text[at - 1] == "_"):
+        at -= 1
+    return at
+
+
 @dataclass(frozen=True)
 class Form:
     """A word, and the rest of a regular expression behind it."""

@@ -72,18 +72,24 @@ class Ratio:
         )
 
 
+def spent() -> float:
+    """Return the CPU seconds of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def cpu(command: Sequence[str], text: str = "", folder: Path | None = None) -> float:
     """Return the CPU seconds of a command and its children, run to its end.
 
     Compiled modules are kept, as they are where a tool is installed.
     """
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = spent()
     done = subprocess.run(command, input=text, capture_output=True, text=True, cwd=folder, env=kept)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    after = spent()
     if done.returncode not in {0, 1}:
         raise SystemExit(f"{' '.join(command[:4])} failed:\n{done.stderr[-2000:]}")
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return after - before
 
 
 def parsed(how: str, files: Sequence[Path], python: str = sys.executable) -> float:
@@ -95,10 +101,9 @@ def parsed_together(files: Sequence[Path], processes: int) -> float:
     """Return what `ast.parse` of some files costs in several processes at once."""
     shares = [files[i::processes] for i in range(processes)]
     with ThreadPoolExecutor(processes) as pool:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = spent()
         list(pool.map(lambda share: parsed("ast", share), shares))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return spent() - before
 
 
 def linted(paths: Sequence[Path], cache: Path | None, *more: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -111,7 +111,7 @@ def _chains(file: File) -> list[Chain]:
         return draw.node in alike
 
     for owner in file.classes.values():
-        starts = file.starts(owner) if _says_two(file, owner, alike) else {}
+        starts = file.starts(owner) if _says_two(file, owner, wanted) else {}
         if sum(s.constant is not None for s in starts.values()) < 2:
             continue
         for edge in (*_contained(starts), *_of_methods(file, owner, starts)):
@@ -121,17 +121,17 @@ def _chains(file: File) -> list[Chain]:
     return list(found.values())
 
 
-def _says_two(file: File, owner: Class, alike: Collection[ast.Call]) -> bool:
+def _says_two(file: File, owner: Class, wanted: Callable[[Draw], bool]) -> bool:
     """Return whether a class may start two weights at one value."""
     if file.hands_over:
-        return file.says(owner, lambda draw: draw.node in alike)
-    if any(draw.node in alike for draw in handed_to(file, owner)):
+        return file.says(owner, wanted)
+    if any(map(wanted, handed_to(file, owner))):
         return True
     said = [
         draw
         for one in owner.lineage()
         for draw in file.draws_by_class.get(one.node, ())
-        if draw.node in alike
+        if wanted(draw)
     ]
     # A call in a loop may fill several weights; one that makes an array makes just that.
     return len(said) > 1 or any(draw.callee.form != "factory" for draw in said)

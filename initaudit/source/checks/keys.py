@@ -36,8 +36,6 @@ _KEYS = frozenset({"jax.random.key", "jax.random.PRNGKey", "flax.nnx.Rngs"})
 
 
 _LAST = {name.rpartition(".")[2] for name in _SEEDS | _KEYS}
-
-
 # What offers initialisers and layers of JAX that take a key.
 _PACKAGES = frozenset({"jax", "flax", "haiku", "equinox"})
 

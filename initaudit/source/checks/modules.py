@@ -211,16 +211,11 @@ def _written(file: File, name: tuple[str, ...], method: Function) -> bool:
 _FILLING = re.compile(r"init|setattr|add_module|register|load|copy")
 
 
-_LISTS = frozenset({ast.List, ast.Tuple})
-
-
 @check("IA405", "draw")
 def repeated_module_instance(subject: File, limits: Limits) -> Iterator[Hit]:
     """One layer put into a container several times: the places share their weights."""
     for operation in subject.module.operations:
-        if isinstance(operation.op, ast.Mult) and (
-            type(operation.left) in _LISTS or type(operation.right) in _LISTS
-        ):
+        if isinstance(operation.op, ast.Mult):
             yield from _multiplied(subject, operation)
     for comprehension in subject.module.comprehensions:
         yield from _comprehended(subject, comprehension)

@@ -93,10 +93,8 @@ def _row_is(file: File, tables: _Statements) -> str:
 def _row(call: ast.Call) -> ast.expr | None:
     """Return the argument for the row that an embedding keeps for padding."""
     given = next((k.value for k in call.keywords if k.arg == "padding_idx"), None)
-    if given is not None or len(call.args) < 3:
-        return given
     plain = not any(isinstance(a, ast.Starred) for a in call.args)
-    return call.args[2] if plain else None
+    return call.args[2] if given is None and len(call.args) > 2 and plain else given
 
 
 def _has_row(file: File, call: ast.Call) -> bool:
