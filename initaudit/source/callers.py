@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import TypeGuard
 
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
@@ -33,19 +34,11 @@ def dispatched(file: File) -> frozenset[tuple[str, int, str]]:
     for name, nodes in file.once(_setting_up):
         for node in nodes:
             words = dotted(node.value)
-            own = words == ("self",) or _is_super(node.value)
+            own = words == ("self",) or (is_super(node.value) and not node.value.args)
             # Through a class only what derives from it is called.
             if own or (words and words[-1][:1].isupper()):
                 continue
-            call = file.module.parents.get(node)
-            plain = (
-                isinstance(call, ast.Call)
-                and call.func is node
-                and not call.keywords
-                and not any(isinstance(a, ast.Starred) for a in call.args)
-            )
-            number = len(call.args) if plain and isinstance(call, ast.Call) else -1
-            found.add((name, number, class_of_object(file, node.value)))
+            found.add((name, given(file, node), class_of_object(file, node.value)))
     found |= {(word, -1, "") for word in _quoted(file.module.text) if _sets_up(word)}
     return frozenset(found)
 
@@ -55,11 +48,21 @@ def _setting_up(file: File) -> list[tuple[str, list[ast.Attribute]]]:
     return [(name, nodes) for name, nodes in file.mentions.items() if _sets_up(name) is not None]
 
 
-def _is_super(expr: ast.expr) -> bool:
-    """Return whether an expression is ``super()``."""
-    if not isinstance(expr, ast.Call) or expr.args or expr.keywords:
-        return False
-    return isinstance(expr.func, ast.Name) and expr.func.id == "super"
+def is_super(expr: ast.expr) -> TypeGuard[ast.Call]:
+    """Return whether an expression is ``super()``, with arguments or without."""
+    return (
+        isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "super"
+    )
+
+
+def given(file: File, node: ast.Attribute) -> int:
+    """Return how many arguments a mention is called with; -1 where it is not called there."""
+    call = file.module.parents.get(node)
+    if not isinstance(call, ast.Call) or call.func is not node:
+        return -1
+    if any(isinstance(a, ast.Starred) for a in call.args) or call.keywords:
+        return -1
+    return len(call.args)
 
 
 def _quoted(text: str) -> Iterator[str]:

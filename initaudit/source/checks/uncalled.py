@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from initaudit.claims import Hit, Limits, check
 from initaudit.rulebook import Severity
-from initaudit.source.callers import SETTING_UP, class_of_object
+from initaudit.source.callers import SETTING_UP, class_of_object, given, is_super
 from initaudit.source.classes import Class
 from initaudit.source.draws import dotted
 from initaudit.source.file import File
@@ -120,12 +120,12 @@ def _called(file: File, owner: Class, name: str, method: Function) -> bool:
     wanted = _wanted(method)
     for node in file.mentions.get(name, ()):
         inside = file.class_of(node)
-        if dotted(node.value) == ("self",) or _is_super(node.value):
+        if dotted(node.value) == ("self",) or is_super(node.value):
             if inside is None or any(a is inside for a in owner.lineage()):
                 return True
         elif class_of_object(file, node.value) in {"", owner.name}:
-            given = _given(file, node)
-            fits = -1 in {wanted, given} or wanted == given
+            number = given(file, node)
+            fits = -1 in {wanted, number} or wanted == number
             if fits and file.module.function(node) is not method:
                 return True
     return False
@@ -138,22 +138,6 @@ def _expected(file: File, owner: Class, name: str) -> bool:
     return any(
         one is not owner and any(a is owner for a in one.lineage()) for one in file.classes.values()
     )
-
-
-def _is_super(expr: ast.expr) -> bool:
-    return (
-        isinstance(expr, ast.Call) and isinstance(expr.func, ast.Name) and expr.func.id == "super"
-    )
-
-
-def _given(file: File, node: ast.Attribute) -> int:
-    """Return how many arguments a mention is called with; -1 where it is not called there."""
-    call = file.module.parents.get(node)
-    if not isinstance(call, ast.Call) or call.func is not node:
-        return -1
-    if any(isinstance(a, ast.Starred) for a in call.args) or call.keywords:
-        return -1
-    return len(call.args)
 
 
 __all__ = ["init_method_never_called"]
